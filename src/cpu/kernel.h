@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// What a CPU kernel gets, promises, and in which layouts it reads.
+//
+// A kernel is a plain function over one argument struct and a context. It
+// splits its own work over the context's threads. Whatever could be wrong was
+// refused when it was selected (cpu/select.h); it does not check again, does
+// not throw and does not allocate: its scratch was planned.
+//
+// One summation order per (type, machine class), shared by the row kernels
+// (few rows, decoding) and the tile kernels (many rows), so that the number of
+// rows in a call changes no bit of any row. `Order` names it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/thread_pool.h"
+#include "ir/graph.h"
+#include "tensor/dtype.h"
+
+namespace sotto::cpu {
+
+struct Context {
+  ThreadPool* pool;
+  std::byte* scratch;  // 64-byte aligned, as many bytes as the kernel asked
+};
+
+// How a dot product of length K is summed; f32 throughout.
+enum class Order : uint8_t {
+  // acc = fma(x[k], w[k], acc) for k = 0..K-1.
+  kChain,
+  // bf16 as vdpbf16ps: per pair, acc += x[2i+1] w[2i+1], then x[2i] w[2i].
+  kPairs,
+  // bf16 as tdpbf16ps: per block of 32, even and odd chains from zero, then
+  // acc += even + odd. No fused rounding between blocks; denormals are zero.
+  kTile,
+};
+
+// Packed matrices, [N, K] in the checkpoint. N is padded to 16 with zero
+// rows, K to 2 (f32, f16: to 1) ... bf16 pads K to 32, a tile's depth.
+//   f32:  [N/16][K][16]        f16: the same in half
+//   bf16: [N/16][K/2][16][2]   (the VNNI order of vdpbf16ps and AMX B tiles)
+inline constexpr int64_t kPanel = 16;
+inline constexpr int64_t kTileDepth = 32;
+
+constexpr int64_t RoundUp(int64_t value, int64_t to) {
+  return (value + to - 1) / to * to;
+}
+constexpr int64_t PaddedK(DType dtype, int64_t k) {
+  return dtype == DType::kBF16 ? RoundUp(k, kTileDepth) : k;
+}
+// Elements of a packed [n, k] matrix.
+constexpr int64_t PackedElements(DType dtype, int64_t n, int64_t k) {
+  return RoundUp(n, kPanel) * PaddedK(dtype, k);
+}
+// Index of element (row n, column k) in a packed matrix of `padded_k`.
+constexpr int64_t PackedIndex(DType dtype, int64_t padded_k, int64_t n,
+                              int64_t k) {
+  const int64_t panel = n / kPanel * kPanel * padded_k;
+  if (dtype != DType::kBF16) return panel + k * kPanel + n % kPanel;
+  return panel + (k / 2 * kPanel + n % kPanel) * 2 + k % 2;
+}
+
+// KV states, per (slot, head), one after the other; positions P are padded to
+// 32 (KvPositions), head_dim is H.
+//   keys   f32: [P/16][H][16]       bf16: [P/16][H/2][16][2]
+//   values f32: [P][H]              bf16: [P/2][H][2]
+// Scores of 16 neighbouring positions come out of one register, and both are
+// AMX B tiles as they stand.
+constexpr int64_t KvPositions(int64_t positions) {
+  return RoundUp(positions, kTileDepth);
+}
+constexpr int64_t KvIndex(DType dtype, ir::KvKind kind, int64_t head_dim,
+                          int64_t position, int64_t d) {
+  const bool pairs = dtype == DType::kBF16;
+  if (kind == ir::KvKind::kKey) {
+    const int64_t panel = position / kPanel * kPanel * head_dim;
+    if (!pairs) return panel + d * kPanel + position % kPanel;
+    return panel + (d / 2 * kPanel + position % kPanel) * 2 + d % 2;
+  }
+  if (!pairs) return position * head_dim + d;
+  return position / 2 * 2 * head_dim + d * 2 + position % 2;
+}
+
+// Flash attention walks keys in blocks of this many positions, counted from
+// position 0, in every kernel: the running maximum, and so the rounding, is
+// the same for row and tile kernels and for every bucket.
+inline constexpr int64_t kKeyBlock = 128;
+
+// y[m, n] = act(sum_k x[m, k] w[n, k] + bias[n]) + residual[m, n]
+// A convolution of kernel 3 is this with x_stride = stride * C, k = 3 C over
+// a padded input. `residual` may be y. Strides in elements.
+struct LinearArgs {
+  int64_t m = 0, n = 0, k = 0;
+  const void* x = nullptr;  // f32 or bf16, by the kernel's row
+  int64_t x_stride = 0;
+  const void* w = nullptr;  // packed
+  const float* bias = nullptr;      // may be null; n values
+  const float* residual = nullptr;  // may be null
+  int64_t residual_stride = 0;
+  // Rows after which the residual starts again (positions shared by a batch);
+  // m where it does not.
+  int64_t residual_rows = 0;
+  void* y = nullptr;
+  int64_t y_stride = 0;
+  DType y_type = DType::kF32;  // f32 or bf16
+  ir::Activation act = ir::Activation::kNone;
+};
+
+// Self-attention of the encoder. q, k, v, y: [batch][t][stride], head h at
+// columns [h * head_dim, (h + 1) * head_dim).
+struct AttentionArgs {
+  int64_t batch = 1, t = 0, heads = 0, head_dim = 0;
+  const void* q = nullptr;
+  const void* k = nullptr;
+  const void* v = nullptr;
+  int64_t q_stride = 0, k_stride = 0, v_stride = 0;  // between rows
+  void* y = nullptr;
+  int64_t y_stride = 0;
+  float scale = 1;
+  int64_t q_chunk = 0;  // 0: the kernel's choice
+  DType y_type = DType::kF32;
+};
+
+// Attention over packed K and V states (layout above).
+struct CachedAttentionArgs {
+  int64_t batch = 1, tokens = 1, heads = 0, head_dim = 0;
+  const void* q = nullptr;  // [batch * tokens][q_stride]
+  int64_t q_stride = 0;
+  const void* k = nullptr;  // state of slot 0
+  const void* v = nullptr;
+  int64_t slot_stride = 0;  // elements between slots
+  int64_t head_stride = 0;  // elements between heads
+  const int32_t* pos = nullptr;   // [batch]
+  const int32_t* slot = nullptr;  // [batch]
+  int64_t extent = 0;  // keys seen where not causal; bound where causal
+  bool causal = true;
+  void* y = nullptr;
+  int64_t y_stride = 0;
+  float scale = 1;
+  DType y_type = DType::kF32;
+};
+
+using LinearFn = void (*)(const LinearArgs&, const Context&);
+using AttentionFn = void (*)(const AttentionArgs&, const Context&);
+using CachedAttentionFn = void (*)(const CachedAttentionArgs&, const Context&);
+// Scratch bytes for arguments of this shape and so many threads.
+using LinearScratchFn = size_t (*)(const LinearArgs&, int threads);
+using AttentionScratchFn = size_t (*)(const AttentionArgs&, int threads);
+using CachedAttentionScratchFn = size_t (*)(const CachedAttentionArgs&,
+                                            int threads);
+
+}  // namespace sotto::cpu
