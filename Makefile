@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+# make demo   everything from nothing to the transcript of the JFK clip
+# make test   everything from nothing to all tests passed
+# make build  build/release/sotto
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+JOBS ?= $(shell nproc)
+RELEASE := build/release
+SOTTO := $(RELEASE)/sotto
+export CCACHE_MAXSIZE ?= 5G
+
+.PHONY: help build demo models test test-build test-full install clean setup setup-test
+
+help:
+	@sed -n 's/^# \(make.*\)/\1/p' Makefile
+
+setup:
+	@tools/setup.sh build
+
+setup-test:
+	@tools/setup.sh test
+
+$(RELEASE)/build.ninja: | setup
+	@mkdir -p build
+	@cmake --preset release -DSOTTO_TESTS=OFF > build/configure.log 2>&1 || \
+	  { cat build/configure.log >&2; exit 1; }
+
+build: setup $(RELEASE)/build.ninja
+	@ninja -C $(RELEASE) -j $(JOBS) --quiet sotto
+
+demo: build
+	@tools/get_model.sh tiny.en $(SOTTO)
+	@$(SOTTO) transcribe --model tiny.en --timings data/jfk.flac
+
+models: build
+	@tools/get_model.sh tiny.en $(SOTTO)
+	@tools/get_model.sh base $(SOTTO)
+
+# The same folder as `build`, so that nothing is compiled twice; the fuzz
+# targets have their own, with sanitizers.
+test-build: setup-test $(RELEASE)/build.ninja
+	@cmake --preset release -DSOTTO_TESTS=ON > build/configure.log 2>&1 || \
+	  { cat build/configure.log >&2; exit 1; }
+	@ninja -C $(RELEASE) -j $(JOBS)
+	@cmake --preset asan -DSOTTO_TESTS=OFF > build/configure.log 2>&1 || \
+	  { cat build/configure.log >&2; exit 1; }
+	@ninja -C build/asan -j $(JOBS) fuzz_targets
+
+test: test-build models
+	@cd $(RELEASE) && ctest --output-on-failure -LE full
+
+test-full: test
+	@cd $(RELEASE) && SOTTO_TEST_FULL=1 ctest --output-on-failure
+
+install: build
+	@cmake --install $(RELEASE) $(if $(DESTDIR),--prefix $(DESTDIR)/usr/local,)
+
+clean:
+	rm -rf build
