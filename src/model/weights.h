@@ -11,6 +11,7 @@
 //   dec.I.attn_ln dec.I.attn   dec.I.cross_ln  dec.I.cross.{q,k,v,o}
 //   dec.I.mlp_ln dec.I.fc1 dec.I.fc2      (as in the encoder)
 // The key projection has no bias. Logits are x * dec.tok_emb^T (tied).
+// model/names.h lists them for a spec.
 #pragma once
 
 #include <cstddef>
@@ -26,18 +27,22 @@
 #include "base/file.h"
 #include "model/spec.h"
 #include "tensor/buffer.h"
+#include "tensor/half.h"
 #include "tensor/tensor.h"
 
 namespace sotto {
 
 // One tensor of the checkpoint. `tensor` points into a mapped file or into a
-// buffer of the store. Block types are dense rows of blocks.
+// buffer of the store and is dense. note: files align nothing, so the pointer
+// may be odd: use WeightStore::Read, or memcpy. Block types are dense rows of
+// blocks.
 struct WeightEntry {
   Tensor tensor;
   // kI8 only: one f32 scale per row; value = integer * row_scale. (CTranslate2
   // stores the inverse; its reader turns it round.)
   const float* row_scales = nullptr;
-  // Where it came from, for messages: "model.safetensors: model.encoder...".
+  // Where it came from, for messages: "model.safetensors: tensor
+  // model.encoder.conv1.weight".
   std::string origin;
 };
 
@@ -45,6 +50,7 @@ struct WeightEntry {
 // is built from this and from the files beside the model (text/tokenizer.h).
 struct VocabularySource {
   // ggml and GGUF: the raw bytes of each token in id order; empty elsewhere.
+  // ggml lists text tokens only, specials are told by n_vocab.
   std::vector<std::string> tokens;
   // The folder in which tokenizer.json, vocab.json, merges.txt or *.tiktoken
   // may stand.
@@ -55,8 +61,11 @@ struct VocabularySource {
 // thread. Formats are told by content, not by file name.
 class WeightStore {
  public:
-  // `path`: a folder (Hugging Face, CTranslate2) or a file (.safetensors, .pt,
-  // ggml .bin, .gguf, model.bin). Throws Error naming file and cause. Where
+  // `path`: a file (.safetensors, .pt, ggml .bin, .gguf, model.bin) or a
+  // folder. In a folder the first of these is taken: Hugging Face
+  // (model.safetensors.index.json, model.safetensors), CTranslate2
+  // (model.bin), and then the files in the order of their names: .pt, ggml,
+  // GGUF, safetensors. Throws Error naming file and cause. Where
   // `encoder_only`, a missing decoder is no error.
   static std::shared_ptr<const WeightStore> Load(
       const std::filesystem::path& path, bool encoder_only = false);
@@ -78,6 +87,10 @@ class WeightStore {
   // `first` and `count` are multiples of the block. Any thread.
   void Read(std::string_view name, int64_t first, int64_t count,
             float* out) const;
+  // The same values as f16: a plain copy where the file holds f16, else
+  // rounded to nearest even.
+  void ReadF16(std::string_view name, int64_t first, int64_t count,
+               F16* out) const;
   // Gives the tensor's source pages back to the system once it is packed.
   void Release(std::string_view name) const;
   // Bytes of the tensors in the file, for reports.

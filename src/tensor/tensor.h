@@ -37,9 +37,12 @@ class Shape {
   // "[1,1500,512]"
   std::string ToString() const {
     std::string text = "[";
-    for (int i = 0; i < rank_; ++i)
-      text += (i == 0 ? "" : ",") + std::to_string(dims_[i]);
-    return text + "]";
+    for (int i = 0; i < rank_; ++i) {
+      if (i > 0) text += ',';
+      text += std::to_string(dims_[i]);
+    }
+    text += ']';
+    return text;
   }
   friend bool operator==(const Shape&, const Shape&) = default;
 
