@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// What every user of libav here needs: owners of its objects, its error texts
+// and its log. Only .cc files of this folder include it.
+#pragma once
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/channel_layout.h>
+#include <libavutil/opt.h>
+#include <libswresample/swresample.h>
+}
+
+#include <memory>
+#include <string>
+
+namespace sotto::av {
+
+struct Delete {
+  void operator()(AVFormatContext* p) const { avformat_close_input(&p); }
+  void operator()(AVCodecContext* p) const { avcodec_free_context(&p); }
+  void operator()(AVPacket* p) const { av_packet_free(&p); }
+  void operator()(AVFrame* p) const { av_frame_free(&p); }
+  void operator()(SwrContext* p) const { swr_free(&p); }
+  void operator()(AVIOContext* p) const {
+    av_freep(&p->buffer);  // note: libav may have replaced the one we gave
+    avio_context_free(&p);
+  }
+};
+template <typename T>
+using Owner = std::unique_ptr<T, Delete>;
+
+// Throws kOutOfMemory where libav's allocation gave nothing.
+template <typename T>
+Owner<T> Own(T* object);
+
+// libav's words for a negative return value: "Invalid data found when ...".
+std::string ErrorText(int code);
+
+// Sends libav's log to base/log.h (debug). Idempotent, any thread.
+void UseOurLog();
+
+// While it lives, remembers the last line that libav logged as an error on
+// this thread: often a better cause ("moov atom not found") than the code.
+class ErrorLine {
+ public:
+  ErrorLine();
+  ErrorLine(const ErrorLine&) = delete;
+  ErrorLine& operator=(const ErrorLine&) = delete;
+  ~ErrorLine();
+  // The remembered line, or the text of `code` where there is none.
+  std::string Or(int code) const;
+  void Set(std::string line) { line_ = std::move(line); }
+
+ private:
+  ErrorLine* outer_;
+  std::string line_;
+};
+
+[[noreturn]] void FailOutOfMemory();
+
+template <typename T>
+Owner<T> Own(T* object) {
+  if (object == nullptr) FailOutOfMemory();
+  return Owner<T>(object);
+}
+
+}  // namespace sotto::av
