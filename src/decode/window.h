@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// The state of a transcription between windows: where the next one starts and
+// what text it is told. Knows no audio and no model.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "decode/options.h"
+#include "decode/segment.h"
+#include "decode/special_tokens.h"
+#include "decode/text_functions.h"
+#include "text/transcript.h"
+
+namespace sotto {
+
+// Used as
+//   while (const auto window = cursor.Next()) {
+//     ... encode the window's frames ...
+//     best = decoder.Decode(source, cursor.PreviousText(), language,
+//                           window->seek);
+//     for (const Segment& segment : cursor.Accept(best)) ...
+//   }
+//   transcript = cursor.Finish(language_code);
+// One thread.
+class WindowCursor {
+ public:
+  // `content_frames`: log-mel frames of sound in the whole file. Throws
+  // kBadInput where a clip's times cannot be.
+  WindowCursor(LongFormOptions options, FallbackOptions fallback,
+               SpecialTokens tokens, TextFunctions text, int content_frames,
+               int n_text_ctx, int n_audio_ctx);
+
+  // The next window; nothing once the last clip is done. Clips end at the
+  // end of the sound at the latest.
+  std::optional<Window> Next();
+
+  // Tokens to decode the current window after: BuildPrompt's `previous`.
+  std::vector<int> PreviousText() const;
+
+  // Takes the result of the current window: keeps its segments unless it is
+  // silence, and moves on. Returns the new segments, ids and times of the
+  // file; valid until the next call.
+  std::span<const Segment> Accept(const Hypothesis& result);
+
+  // Frames done so far, for progress bars: at most content_frames.
+  int position() const;
+
+  // All segments so far and their joined text.
+  Transcript Finish(std::string language) const;
+
+ private:
+  struct Clip {
+    int start;
+    int end;
+  };
+
+  LongFormOptions options_;
+  FallbackOptions fallback_;
+  SpecialTokens tokens_;
+  TextFunctions text_;
+  int content_frames_;
+  int n_text_ctx_;
+  int n_audio_ctx_;
+  std::vector<Clip> clips_;
+  size_t clip_ = 0;
+  int seek_ = 0;
+  Window window_;
+  std::vector<int> said_;  // the initial prompt, then all segments' tokens
+  size_t prompt_reset_since_ = 0;  // said_ before this is not told any more
+  std::vector<Segment> segments_;
+};
+
+}  // namespace sotto
