@@ -94,6 +94,8 @@ struct OpInfo {
   int max_inputs;
 };
 const OpInfo& Info(Op op);
+// The op's attribute struct with its default values.
+Attrs DefaultAttrs(Op op);
 inline constexpr int kOpCount = 0
 #define SOTTO_OP(name, text, min_inputs, max_inputs, attrs) +1
 #include "ir/ops.def"
@@ -107,8 +109,9 @@ enum class ValueKind : uint8_t {
   kTemp,    // made by a node; an output of the graph where it is listed there
 };
 
-// A weight is one tensor of the checkpoint, or several stacked on axis 0
-// (fused QKV), or zeros where a part has no tensor (k has no bias).
+// A weight is the first `rows` rows of one tensor of the checkpoint, or of
+// several, stacked on axis 0 (fused QKV), or zeros where a part has no tensor
+// (k has no bias).
 struct WeightPart {
   std::string name;  // canonical name (model/weights.h); empty: zeros
   int64_t rows = 0;  // of axis 0
@@ -124,19 +127,20 @@ enum class Layout : uint8_t {
 struct Value {
   ValueKind kind = ValueKind::kTemp;
   DType dtype = DType::kF32;
-  Shape shape;
-  std::string name;  // without sigil; unique within the graph
-  NodeId producer = -1;             // kTemp
-  std::vector<WeightPart> parts;    // kWeight
-  Layout layout = Layout::kPlain;   // kWeight
+  Shape shape = {};
+  std::string name = {};               // without sigil; unique within the graph
+  NodeId producer = -1;                // kTemp
+  std::vector<WeightPart> parts = {};  // kWeight
+  Layout layout = Layout::kPlain;      // kWeight
 };
 
 struct Node {
   Op op = Op::kAdd;
-  std::vector<ValueId> inputs;  // kNoValue where an optional one is left out
+  // kNoValue where an optional one is left out.
+  std::vector<ValueId> inputs = {};
   ValueId output = kNoValue;
-  Attrs attrs;
-  std::string backend;  // written by the placement pass
+  Attrs attrs = {};
+  std::string backend = {};  // written by the placement pass
 };
 
 class Graph {
@@ -165,11 +169,24 @@ class Graph {
   ValueId Find(std::string_view name) const;
 };
 
-// Element type and shape of a node's output. Throws Error(kInternal).
+// Element type and shape of a node's output. Throws Error(kInternal) naming
+// the op, its operands with their types, and what they should be.
 struct Inferred {
-  DType dtype;
+  DType dtype = DType::kF32;
   Shape shape;
 };
 Inferred Infer(const Graph& graph, const Node& node);
+
+// "@enc.0.fc1.w": a value's name with the sigil of its kind (none for inputs,
+// @ weights, ! states, % temporaries).
+std::string Label(const Value& value);
+// "linear(%x f32[1,5,8], @w f32[16,8])", for messages.
+std::string Describe(const Graph& graph, const Node& node);
+
+constexpr bool IsFloat(DType type) {
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16;
+}
+// Slice and Reshape: another name for their input's bytes.
+constexpr bool IsView(Op op) { return op == Op::kSlice || op == Op::kReshape; }
 
 }  // namespace sotto::ir
