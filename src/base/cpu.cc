@@ -68,6 +68,8 @@ CpuFeatures Detect() {
   f.amx_int8 = amx && Bit(seven.d, 25);
   return f;
 }
+#elif defined(__aarch64__)
+CpuFeatures Detect() { return {.neon = true}; }
 #else
 CpuFeatures Detect() { return {}; }
 #endif
@@ -135,6 +137,7 @@ size_t CacheSize(int level, std::string_view type, size_t otherwise) {
 
 std::string CpuFeatures::ToString() const {
   const std::pair<bool, const char*> names[] = {
+      {neon, "neon"},
       {avx2, "avx2"},
       {avx512, "avx512"},
       {avx512_bf16, "avx512_bf16"},

@@ -11,6 +11,7 @@ namespace sotto {
 // Instruction sets that kernels ask for. A value, so that tests can ask what
 // another machine would choose.
 struct CpuFeatures {
+  bool neon = false;         // 128-bit ARM vectors, on every ARM64
   bool avx2 = false;         // AVX2, FMA and F16C
   bool avx512 = false;       // F, BW, CD, DQ, VL
   bool avx512_bf16 = false;  // vdpbf16ps

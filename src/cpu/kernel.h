@@ -34,6 +34,8 @@ enum class Order : uint8_t {
   // bf16 as tdpbf16ps: per block of 32, even and odd chains from zero, then
   // acc += even + odd. No fused rounding between blocks; denormals are zero.
   kTile,
+  // The reference: products and sums in double.
+  kDouble,
 };
 
 // Packed matrices, [N, K] in the checkpoint. N is padded to 16 with zero
@@ -92,9 +94,11 @@ inline constexpr int64_t kKeyBlock = 128;
 // a padded input. `residual` may be y. Strides in elements.
 struct LinearArgs {
   int64_t m = 0, n = 0, k = 0;
-  const void* x = nullptr;  // f32 or bf16, by the kernel's row
+  const void* x = nullptr;  // f32 or bf16
+  DType x_type = DType::kF32;
   int64_t x_stride = 0;
   const void* w = nullptr;  // packed
+  DType w_type = DType::kF32;
   const float* bias = nullptr;      // may be null; n values
   const float* residual = nullptr;  // may be null
   int64_t residual_stride = 0;
@@ -114,6 +118,7 @@ struct AttentionArgs {
   const void* q = nullptr;
   const void* k = nullptr;
   const void* v = nullptr;
+  DType x_type = DType::kF32;                        // of q, k and v
   int64_t q_stride = 0, k_stride = 0, v_stride = 0;  // between rows
   void* y = nullptr;
   int64_t y_stride = 0;
@@ -126,11 +131,13 @@ struct AttentionArgs {
 struct CachedAttentionArgs {
   int64_t batch = 1, tokens = 1, heads = 0, head_dim = 0;
   const void* q = nullptr;  // [batch * tokens][q_stride]
+  DType q_type = DType::kF32;
   int64_t q_stride = 0;
   const void* k = nullptr;  // state of slot 0
   const void* v = nullptr;
-  int64_t slot_stride = 0;  // elements between slots
-  int64_t head_stride = 0;  // elements between heads
+  DType kv_type = DType::kF32;
+  int64_t slot_stride = 0;        // elements between slots
+  int64_t head_stride = 0;        // elements between heads
   const int32_t* pos = nullptr;   // [batch]
   const int32_t* slot = nullptr;  // [batch]
   int64_t extent = 0;  // keys seen where not causal; bound where causal
@@ -141,13 +148,120 @@ struct CachedAttentionArgs {
   DType y_type = DType::kF32;
 };
 
-using LinearFn = void (*)(const LinearArgs&, const Context&);
-using AttentionFn = void (*)(const AttentionArgs&, const Context&);
-using CachedAttentionFn = void (*)(const CachedAttentionArgs&, const Context&);
+// Direct convolution of kernel 3, zero padding 1, as ops.def says it; only the
+// reference has it, everything else runs it as Linear. `w` is packed with
+// k = tap * channels + c. x: [batch][t][x_stride], y: [batch][t'][y_stride].
+struct Conv1dArgs {
+  int64_t batch = 1, t = 0, channels = 0, n = 0, stride = 1;
+  const void* x = nullptr;
+  DType x_type = DType::kF32;
+  int64_t x_stride = 0;
+  const void* w = nullptr;
+  DType w_type = DType::kF32;
+  const float* bias = nullptr;
+  const float* residual = nullptr;  // may be null
+  int64_t residual_stride = 0;
+  int64_t residual_rows = 0;  // as in LinearArgs
+  void* y = nullptr;
+  int64_t y_stride = 0;
+  DType y_type = DType::kF32;
+  ir::Activation act = ir::Activation::kNone;
+};
+
+// Rows of a matrix in memory: f32, f16 or bf16.
+struct RowsIn {
+  const void* data = nullptr;
+  DType type = DType::kF32;
+  int64_t stride = 0;
+};
+struct RowsOut {
+  void* data = nullptr;
+  DType type = DType::kF32;
+  int64_t stride = 0;
+};
+
+// (x - mean) / sqrt(variance + epsilon) * w + b over each of m rows.
+struct LayerNormArgs {
+  int64_t m = 0, n = 0;
+  RowsIn x;
+  const float* w = nullptr;
+  const float* b = nullptr;
+  float epsilon = 1e-5f;
+  RowsOut y;
+};
+
+// y = f(x), element by element; y may be x where the types are one.
+struct MapArgs {
+  int64_t m = 0, n = 0;
+  RowsIn x;
+  RowsOut y;
+};
+using GeluArgs = MapArgs;
+using CastArgs = MapArgs;
+
+// y = a + b; b starts again after b_rows rows. y may be a or b.
+struct AddArgs {
+  int64_t m = 0, n = 0;
+  RowsIn a, b;
+  int64_t b_rows = 0;
+  RowsOut y;
+};
+
+// x [batch][rows][cols] -> y [batch][cols][rows], dense.
+struct TransposeArgs {
+  int64_t batch = 1, rows = 0, cols = 0;
+  const void* x = nullptr;
+  void* y = nullptr;
+  DType type = DType::kF32;  // of both
+};
+
+// y[b, s] = table[tokens[b, s]] + positions[pos[b] + s]. Ids outside the table
+// and positions outside theirs are clamped: a wrong id must not read memory
+// that is not ours.
+struct EmbedArgs {
+  int64_t batch = 1, tokens = 1, width = 0, vocab = 0, max_positions = 0;
+  const int32_t* ids = nullptr;  // [batch][tokens]
+  const void* table = nullptr;   // packed [vocab, width]
+  DType table_type = DType::kF32;
+  const float* positions = nullptr;  // [max_positions][width]
+  const int32_t* pos = nullptr;      // [batch]
+  RowsOut y;                         // batch * tokens rows
+};
+
+// y[b, r] = x[b, rows[b, r]]; rows outside [0, tokens) are clamped.
+struct SelectRowsArgs {
+  int64_t batch = 1, tokens = 1, count = 1, width = 0;
+  RowsIn x;
+  const int32_t* rows = nullptr;  // [batch][count]
+  RowsOut y;                      // of x's type
+};
+
+// Writes rows (b, s) to position pos[b] + s of slot[b], in the packing of KV
+// states. Rows whose position or slot is outside the state are dropped.
+struct KvWriteArgs {
+  int64_t batch = 1, tokens = 1, heads = 0, head_dim = 0;
+  RowsIn rows;  // batch * tokens rows
+  void* state = nullptr;
+  DType state_type = DType::kF32;
+  int64_t slot_stride = 0;  // elements between slots
+  int64_t head_stride = 0;  // elements between heads
+  int64_t slots = 1, positions = 0;
+  ir::KvKind kind = ir::KvKind::kKey;
+  const int32_t* pos = nullptr;   // [batch]
+  const int32_t* slot = nullptr;  // [batch]
+};
+
+template <typename Args>
+using KernelOf = void (*)(const Args&, const Context&);
 // Scratch bytes for arguments of this shape and so many threads.
-using LinearScratchFn = size_t (*)(const LinearArgs&, int threads);
-using AttentionScratchFn = size_t (*)(const AttentionArgs&, int threads);
-using CachedAttentionScratchFn = size_t (*)(const CachedAttentionArgs&,
-                                            int threads);
+template <typename Args>
+using ScratchOf = size_t (*)(const Args&, int threads);
+
+using LinearFn = KernelOf<LinearArgs>;
+using AttentionFn = KernelOf<AttentionArgs>;
+using CachedAttentionFn = KernelOf<CachedAttentionArgs>;
+using LinearScratchFn = ScratchOf<LinearArgs>;
+using AttentionScratchFn = ScratchOf<AttentionArgs>;
+using CachedAttentionScratchFn = ScratchOf<CachedAttentionArgs>;
 
 }  // namespace sotto::cpu
