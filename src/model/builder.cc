@@ -128,6 +128,7 @@ class Assembler {
 
  private:
   void CountSide(Side side);
+  void RequireAll(Side side) const;
   WeightEntry Resolve(const CanonicalTensor& want, const SourceName& name,
                       const SourceTensor& source) const;
   WeightEntry Sinusoid();
@@ -147,12 +148,8 @@ void Assembler::CompleteSpec() {
   const auto take = [&](int* number, std::string_view name, int dim) {
     SourceName ignored;
     if (*number != 0) return;
-    if (const auto* t = Find(checkpoint_.tensors, spelling_, name, &ignored)) {
+    if (const auto* t = Find(checkpoint_.tensors, spelling_, name, &ignored))
       *number = Dim(*t, dim);
-    } else if (name != "enc.pos" &&
-               (name.starts_with("enc") || !encoder_only_)) {
-      FailMissing(name);
-    }
   };
   take(&spec.n_audio_state, "enc.conv1.w", 0);
   take(&spec.n_mels, "enc.conv1.w", 1);
@@ -165,6 +162,8 @@ void Assembler::CompleteSpec() {
   take(&spec.n_text_ffn, "dec.0.fc1.w", 0);
   CountSide(Side::kEncoder);
   CountSide(Side::kDecoder);
+  RequireAll(Side::kEncoder);
+  if (!encoder_only_) RequireAll(Side::kDecoder);
   // Every published Whisper has heads of 64.
   if (spec.n_audio_heads == 0)
     spec.n_audio_heads = std::max(1, spec.n_audio_state / 64);
@@ -191,6 +190,21 @@ void Assembler::CountSide(Side side) {
   for (const auto& [name, tensor] : checkpoint_.tensors) names.push_back(name);
   layers = CountLayers(spelling_.naming, side,
                        spelling_.prefix[encoder ? 0 : 1], names);
+}
+
+// A missing tensor is told before a number that it would have given, and in
+// the order in which the model runs.
+void Assembler::RequireAll(Side side) const {
+  constexpr int kMostLayers = 512;  // more are refused by ModelSpec::Check
+  ModelSpec probe = checkpoint_.spec;
+  probe.n_audio_layers = std::clamp(probe.n_audio_layers, 1, kMostLayers);
+  probe.n_text_layers = std::clamp(probe.n_text_layers, 1, kMostLayers);
+  for (const CanonicalTensor& want : CanonicalTensors(probe, side)) {
+    SourceName ignored;
+    if (want.name != "enc.pos" &&
+        Find(checkpoint_.tensors, spelling_, want.name, &ignored) == nullptr)
+      FailMissing(want.name);
+  }
 }
 
 // Positions of OpenAI's encoder: sines in the first half of the columns,

@@ -28,6 +28,15 @@ bool StartsWith(std::span<const std::byte> bytes, std::string_view magic) {
          std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
 }
 
+bool IsZip(std::span<const std::byte> bytes) {
+  return StartsWith(bytes, std::string_view("PK\3\4", 4));
+}
+bool IsGgml(std::span<const std::byte> bytes) {
+  return StartsWith(bytes, "lmgg");  // 0x67676d6c, little-endian
+}
+bool IsGguf(std::span<const std::byte> bytes) {
+  return StartsWith(bytes, "GGUF");
+}
 // u32 version, then a counted, closed "WhisperSpec".
 bool IsCt2(std::span<const std::byte> bytes) {
   constexpr std::string_view kSpec("\x0c\0WhisperSpec", 14);
@@ -43,6 +52,9 @@ bool IsSafetensors(std::span<const std::byte> bytes) {
 
 constexpr FormatRow kFormats[] = {
     {IsCt2, ReadCt2},
+    {IsZip, ReadOpenAi},
+    {IsGgml, ReadGgml},
+    {IsGguf, ReadGguf},
     {IsSafetensors, ReadSafetensorsFile},
 };
 

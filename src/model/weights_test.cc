@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "model/names.h"
+#include "tiny_model.h"
 
 namespace sotto {
 namespace {
@@ -110,6 +111,20 @@ TEST(RealModels, ReadsRangesAndHalves) {
   store->Release(name);
   EXPECT_EQ(All(*store, name), all);
   EXPECT_THROW(store->Get("dec.9.fc1.w"), Error);
+}
+
+TEST(TinyModel, IsTheSameForTheSameSeed) {
+  const auto a = MakeTinyStore(MicroOptions());
+  const auto b = MakeTinyStore(MicroOptions());
+  TinyOptions other = MicroOptions();
+  other.seed = 2;
+  const auto c = MakeTinyStore(other);
+  for (const auto& [name, entry] : a->entries()) {
+    ExpectSameBits(*a, *b, name);
+    if (name == "enc.pos") continue;
+    EXPECT_NE(All(*a, name), All(*c, name)) << name;
+  }
+  EXPECT_EQ(a->entries().size(), 7u + 15u + 4u + 24u);
 }
 
 }  // namespace
