@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
-namespace sotto {
+#include "text/task.h"
 
-enum class Task { kTranscribe, kTranslate };
+namespace sotto {
 
 // How one window is searched.
 struct SearchOptions {

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "audio/log_mel.h"
 #include "decode/search.h"
 #include "decode/special_tokens.h"
 #include "decode/text_functions.h"
@@ -14,7 +15,6 @@ namespace sotto {
 
 inline constexpr double kWindowSeconds = 30.0;
 inline constexpr int kFramesPerSecond = 100;  // log-mel frames
-inline constexpr int kWindowFrames = 3000;
 
 // A stretch of sound that is decoded at once, in frames of the file. `frames`
 // is at most kWindowFrames; the encoder's input is filled up to that.

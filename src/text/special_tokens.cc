@@ -17,20 +17,20 @@ constexpr int kOtherSpecials = 8 + kTimestampTokens;
 
 struct Name {
   std::string_view text;
-  int SpecialTokens::*id;
+  int SpecialTokenIds::*id;
 };
 
 constexpr Name kNames[] = {
-    {"<|endoftext|>", &SpecialTokens::eot},
-    {"<|startoftranscript|>", &SpecialTokens::sot},
-    {"<|translate|>", &SpecialTokens::translate},
-    {"<|transcribe|>", &SpecialTokens::transcribe},
-    {"<|startoflm|>", &SpecialTokens::sot_lm},
-    {"<|startofprev|>", &SpecialTokens::sot_prev},
-    {"<|nospeech|>", &SpecialTokens::no_speech},
-    {"<|nocaptions|>", &SpecialTokens::no_speech},
-    {"<|notimestamps|>", &SpecialTokens::no_timestamps},
-    {"<|0.00|>", &SpecialTokens::timestamp_begin},
+    {"<|endoftext|>", &SpecialTokenIds::eot},
+    {"<|startoftranscript|>", &SpecialTokenIds::sot},
+    {"<|translate|>", &SpecialTokenIds::translate},
+    {"<|transcribe|>", &SpecialTokenIds::transcribe},
+    {"<|startoflm|>", &SpecialTokenIds::sot_lm},
+    {"<|startofprev|>", &SpecialTokenIds::sot_prev},
+    {"<|nospeech|>", &SpecialTokenIds::no_speech},
+    {"<|nocaptions|>", &SpecialTokenIds::no_speech},
+    {"<|notimestamps|>", &SpecialTokenIds::no_timestamps},
+    {"<|0.00|>", &SpecialTokenIds::timestamp_begin},
 };
 
 int IdOf(const Vocabulary& vocabulary, std::string_view text) {
@@ -39,7 +39,7 @@ int IdOf(const Vocabulary& vocabulary, std::string_view text) {
 }
 
 // The layout this model follows, if its size fits one.
-std::optional<SpecialTokens> LayoutOf(const Vocabulary& vocabulary,
+std::optional<SpecialTokenIds> LayoutOf(const Vocabulary& vocabulary,
                                       int n_vocab) {
   int first = IdOf(vocabulary, "<|endoftext|>");
   if (first < 0) first = IsMultilingual(n_vocab) ? 50257 : 50256;
@@ -65,8 +65,8 @@ std::vector<std::pair<std::string_view, int>> LanguagesIn(
 
 }  // namespace
 
-SpecialTokens OpenAiLayout(int first, int n_languages) {
-  SpecialTokens ids;
+SpecialTokenIds OpenAiLayout(int first, int n_languages) {
+  SpecialTokenIds ids;
   int next = first;
   ids.eot = next++;
   ids.sot = next++;
@@ -83,16 +83,16 @@ SpecialTokens OpenAiLayout(int first, int n_languages) {
   return ids;
 }
 
-std::string_view SpecialTokenName(const SpecialTokens& ids, int token) {
+std::string_view SpecialTokenName(const SpecialTokenIds& ids, int token) {
   for (const Name& name : kNames)
-    if (ids.*name.id == token && name.id != &SpecialTokens::timestamp_begin)
+    if (ids.*name.id == token && name.id != &SpecialTokenIds::timestamp_begin)
       return name.text;
   return {};
 }
 
-SpecialTokens FindSpecialTokens(const Vocabulary& vocabulary, int n_vocab) {
-  const std::optional<SpecialTokens> layout = LayoutOf(vocabulary, n_vocab);
-  SpecialTokens ids = layout.value_or(SpecialTokens());
+SpecialTokenIds FindSpecialTokens(const Vocabulary& vocabulary, int n_vocab) {
+  const std::optional<SpecialTokenIds> layout = LayoutOf(vocabulary, n_vocab);
+  SpecialTokenIds ids = layout.value_or(SpecialTokenIds());
   for (const Name& name : kNames)
     if (const int id = IdOf(vocabulary, name.text); id >= 0) ids.*name.id = id;
   // Files of the first releases end with <|notimestamps|> and leave the

@@ -11,7 +11,7 @@
 
 namespace sotto {
 
-struct SpecialTokens {
+struct SpecialTokenIds {
   int eot = -1;  // <|endoftext|>
   int sot = -1;  // <|startoftranscript|>
   int translate = -1;
@@ -34,14 +34,14 @@ inline bool IsMultilingual(int n_vocab) { return n_vocab >= 51865; }
 // where n_vocab has room for one more), translate, transcribe, sot_lm,
 // sot_prev, no_speech, no_timestamps, timestamps. `first` is the id of eot:
 // 50256 for English-only vocabularies, else 50257.
-SpecialTokens OpenAiLayout(int first, int n_languages);
+SpecialTokenIds OpenAiLayout(int first, int n_languages);
 
 // "<|startoftranscript|>" for its id; empty for a language, a timestamp or a
 // text token.
-std::string_view SpecialTokenName(const SpecialTokens& ids, int token);
+std::string_view SpecialTokenName(const SpecialTokenIds& ids, int token);
 
 // Throws kBadInput, naming the source, where a token is in neither the file
 // nor a layout that fits n_vocab, or its id is not below n_vocab.
-SpecialTokens FindSpecialTokens(const Vocabulary& vocabulary, int n_vocab);
+SpecialTokenIds FindSpecialTokens(const Vocabulary& vocabulary, int n_vocab);
 
 }  // namespace sotto

@@ -11,11 +11,10 @@
 
 #include "text/bpe.h"
 #include "text/special_tokens.h"
+#include "text/task.h"
 #include "text/vocabulary.h"
 
 namespace sotto {
-
-enum class Task { kTranscribe, kTranslate };
 
 // A word (or sign) and the tokens it is made of.
 struct WordTokens {
@@ -110,7 +109,7 @@ class Tokenizer {
 
   const Vocabulary vocabulary_;
   const int n_vocab_;
-  const SpecialTokens special_;
+  const SpecialTokenIds special_;
   const Bpe bpe_;
   std::vector<int> language_tokens_;
   std::vector<std::string_view> language_codes_;

@@ -141,7 +141,7 @@ class OpenAiGolden : public ::testing::TestWithParam<Case> {
   const TokenizerPtr tokenizer_ = Tokenizer::Load({}, {}, GetParam().n_vocab);
 };
 
-TEST_P(OpenAiGolden, SpecialTokens) {
+TEST_P(OpenAiGolden, SpecialTokenIds) {
   const json& want = golden_["special"];
   const Tokenizer& t = *tokenizer_;
   EXPECT_EQ(t.eot(), want["eot"]);
