@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Counts what this test program allocates. In a file of its own: inlined into
-// the tests, GCC takes malloc and delete for a mismatch.
+// Counts what this test program allocates. In a file
+// of its own: inlined into the tests, GCC takes malloc and delete for a
+// mismatch.
 #include <atomic>
 #include <cstdlib>
 #include <new>

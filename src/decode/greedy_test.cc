@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "decode/test_util.h"
@@ -25,12 +26,13 @@ struct Case {
   SpecialTokens tokens = SmallTokens();
   SearchOptions options;
   std::vector<int> previous;
+  int language = 42;
   int n_text_ctx = 448;
   double temperature = 0;
   uint64_t seed = 0;
 
   Prompt prompt() const {
-    return BuildPrompt(options, tokens, 42, previous, n_text_ctx);
+    return BuildPrompt(options, tokens, language, previous, n_text_ctx);
   }
   Hypothesis Run(LogitSource& source) const {
     const Prompt built = prompt();
@@ -200,6 +202,45 @@ TEST(DecodeGreedy, RefusesLogitsThatAreNotNumbers) {
       EXPECT_THROW(c.Run(source), Error) << bad << " at " << at;
     }
   }
+}
+
+// Whole decodings of scripts against those of OpenAI's DecodingTask.
+TEST(DecodeGreedy, DecodesAsOpenAi) {
+  int cases = 0;
+  for (const nlohmann::json& line : testing::Golden("greedy")) {
+    Case c;
+    c.tokens.multilingual = line["multilingual"];
+    c.n_text_ctx = line["n_text_ctx"];
+    c.options.task =
+        line["task"] == "translate" ? Task::kTranslate : Task::kTranscribe;
+    c.options.sample_len = line["sample_len"];
+    c.options.prefix = line["prefix"].get<std::vector<int>>();
+    c.options.suppress_tokens =
+        ParseSuppressTokens(line["suppress_tokens"].get<std::string>());
+    c.options.suppress_blank = line["suppress_blank"];
+    c.options.without_timestamps = line["without_timestamps"];
+    c.previous = line["prompt"].get<std::vector<int>>();
+    c.language = line["language"] == "en"   ? 42
+                 : line["language"] == "de" ? 43
+                                            : 44;
+    const size_t end_after = line["end_after"];
+    ScriptedSource source(
+        c.tokens.n_vocab, [&](std::span<const int> fed, std::span<float> row) {
+          testing::ScriptRow(line["seed"], fed, line["span"], row);
+          if (fed.size() >= end_after) row[40] = 30;
+        });
+    const Prompt prompt = c.prompt();
+    EXPECT_EQ(prompt.tokens, line["initial"].get<std::vector<int>>());
+    EXPECT_EQ(prompt.sot_index, line["sot_index"].get<int>());
+    const Hypothesis got = c.Run(source);
+    EXPECT_EQ(got.tokens, line["tokens"].get<std::vector<int>>())
+        << line.dump();
+    // The reference adds floats of about 5 up to 40 times.
+    EXPECT_NEAR(got.avg_logprob, line["avg_logprob"].get<double>(), 2e-5);
+    EXPECT_NEAR(got.no_speech_prob, line["no_speech_prob"].get<double>(), 1e-6);
+    ++cases;
+  }
+  EXPECT_EQ(cases, 60);
 }
 
 TEST(DecodeGreedy, AStepAllocatesNothing) {

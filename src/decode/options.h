@@ -20,7 +20,7 @@ struct SearchOptions {
   // Tokens to sample at most in a window; 0 means half the text context.
   int sample_len = 0;
   // Tokens every window's text starts with; they are not part of the result.
-  std::vector<int> prefix;
+  std::vector<int> prefix = {};
   // Tokens that are never chosen; -1 stands for the model's non-speech symbols,
   // and an empty list forbids nothing at all.
   std::vector<int> suppress_tokens = {-1};
@@ -52,7 +52,7 @@ struct LongFormOptions {
   // Whether a window is given the text before it.
   bool condition_on_previous_text = true;
   // Tokens given to the first window as if they had been said before it.
-  std::vector<int> initial_prompt;
+  std::vector<int> initial_prompt = {};
   // Whether every window is given the initial prompt, before its own text.
   bool carry_initial_prompt = false;
   // Seconds at which clips start and end in turn; a missing last end is the

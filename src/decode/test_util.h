@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <functional>
 #include <limits>
+#include <nlohmann/json_fwd.hpp>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -137,6 +138,30 @@ inline ScriptedSource::Script Say(std::vector<int> tokens, size_t prompt_size,
     logits[static_cast<size_t>(i < tokens.size() ? tokens[i] : eot)] = sure;
   };
 }
+
+// The rows of tools/make_decode_goldens.py: multiples of 1/256 in
+// [-span, span) that follow from all tokens fed.
+inline void ScriptRow(uint64_t seed, std::span<const int> fed, int span,
+                      std::span<float> row) {
+  const auto mix = [](uint64_t x) {
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+  };
+  uint64_t h = seed;
+  for (const int token : fed) h = mix(h ^ static_cast<uint64_t>(token));
+  for (size_t i = 0; i < row.size(); ++i) {
+    const uint64_t step =
+        (mix(h + i) >> 40) % (512 * static_cast<uint64_t>(span));
+    row[i] = static_cast<float>(static_cast<double>(step) / 256 - span);
+  }
+}
+
+// The lines of tests/golden/decode/NAME.jsonl.
+std::vector<nlohmann::json> Golden(const std::string& name);
+// The lines of a file of JSON lines; none where it cannot be opened.
+std::vector<nlohmann::json> JsonLines(const std::string& path);
 
 inline std::vector<float> RandomRow(int n, Random& random, float span = 10) {
   std::vector<float> row(static_cast<size_t>(n));
