@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "text/compression_ratio.h"
 
 namespace sotto {
 
@@ -30,7 +31,7 @@ bool IsSilence(const Hypothesis& result, const FallbackOptions& options) {
 
 Hypothesis DecodeWithFallback(const SearchTask& task,
                               const FallbackOptions& options,
-                              const TextFunctions& text, uint64_t seed,
+                              const TextOf& text_of, uint64_t seed,
                               uint64_t stream) {
   if (options.temperatures.empty())
     Fail(ErrorCode::kBadInput,
@@ -40,20 +41,20 @@ Hypothesis DecodeWithFallback(const SearchTask& task,
   for (const double temperature : options.temperatures) {
     Random random(seed, (stream << 16) + attempt++);
     result = DecodeGreedy(task, temperature, random);
-    const std::string decoded = text.decode(result.tokens);
-    result.compression_ratio = text.compression_ratio(StripSpace(decoded));
+    const std::string decoded = text_of(result.tokens);
+    result.compression_ratio = CompressionRatio(StripSpace(decoded));
     if (!NeedsFallback(result, options)) break;
   }
   return result;
 }
 
 WindowDecoder::WindowDecoder(SearchOptions search, FallbackOptions fallback,
-                             SpecialTokens tokens, TextFunctions text,
+                             SpecialTokens tokens, TextOf text_of,
                              int n_text_ctx, int n_audio_ctx)
     : search_(std::move(search)),
       fallback_(std::move(fallback)),
       tokens_(std::move(tokens)),
-      text_(std::move(text)),
+      text_of_(std::move(text_of)),
       n_text_ctx_(n_text_ctx),
       rules_(BuildRules(search_, tokens_, n_audio_ctx)) {
   for (const double temperature : fallback_.temperatures)
@@ -73,7 +74,7 @@ Hypothesis WindowDecoder::Decode(LogitSource& source,
   const SearchTask task{
       source,     prompt, rules_, tokens_, SampleLength(search_, n_text_ctx_),
       n_text_ctx_};
-  return DecodeWithFallback(task, fallback_, text_, search_.seed,
+  return DecodeWithFallback(task, fallback_, text_of_, search_.seed,
                             static_cast<uint64_t>(seek));
 }
 

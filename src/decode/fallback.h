@@ -8,7 +8,7 @@
 #include "decode/greedy.h"
 #include "decode/options.h"
 #include "decode/search.h"
-#include "decode/text_functions.h"
+#include "decode/text_of.h"
 
 namespace sotto {
 
@@ -25,7 +25,7 @@ bool IsSilence(const Hypothesis& result, const FallbackOptions& options);
 // decoded before. Throws kBadInput where there is no temperature.
 Hypothesis DecodeWithFallback(const SearchTask& task,
                               const FallbackOptions& options,
-                              const TextFunctions& text, uint64_t seed,
+                              const TextOf& text_of, uint64_t seed,
                               uint64_t stream);
 
 // The whole of one window, with what stays the same for all of a file. Const;
@@ -34,7 +34,7 @@ class WindowDecoder {
  public:
   // `n_text_ctx`, `n_audio_ctx`: positions of decoder and encoder.
   WindowDecoder(SearchOptions search, FallbackOptions fallback,
-                SpecialTokens tokens, TextFunctions text, int n_text_ctx,
+                SpecialTokens tokens, TextOf text_of, int n_text_ctx,
                 int n_audio_ctx);
   // `previous`: the text before the window, as WindowCursor::PreviousText
   // gives it. Throws as BuildPrompt and DecodeGreedy.
@@ -47,7 +47,7 @@ class WindowDecoder {
   SearchOptions search_;
   FallbackOptions fallback_;
   SpecialTokens tokens_;
-  TextFunctions text_;
+  TextOf text_of_;
   int n_text_ctx_;
   RuleList rules_;
 };

@@ -3,12 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <set>
 
 #include "base/error.h"
 #include "decode/test_util.h"
+#include "text/compression_ratio.h"
 
 namespace sotto {
 namespace {
@@ -20,14 +20,6 @@ using testing::RealTokens;
 using testing::Say;
 using testing::ScriptedSource;
 using testing::SmallTokens;
-
-double ZlibRatio(std::string_view text) {
-  uLongf size = compressBound(text.size());
-  std::vector<Bytef> packed(size);
-  compress(packed.data(), &size, reinterpret_cast<const Bytef*>(text.data()),
-           text.size());
-  return static_cast<double>(text.size()) / static_cast<double>(size);
-}
 
 Hypothesis Attempt(double avg_logprob, double no_speech, double compression) {
   Hypothesis attempt;
@@ -78,18 +70,13 @@ TEST(IsSilence, NeedsBothUnlessAGateIsOff) {
 class Ladder : public ::testing::Test {
  protected:
   Hypothesis Decode(ScriptedSource& source, int seek = 0) {
-    TextFunctions text = LetterText(tokens);
-    text.compression_ratio = [this](std::string_view decoded) {
-      ratios.push_back(ZlibRatio(decoded));
-      return ratios.back();
-    };
-    const WindowDecoder decoder(search, fallback, tokens, text, 448, 1500);
+    const WindowDecoder decoder(search, fallback, tokens, LetterText(tokens),
+                                448, 1500);
     return decoder.Decode(source, {}, 42, seek);
   }
   SpecialTokens tokens = SmallTokens();
   SearchOptions search;
   FallbackOptions fallback;
-  std::vector<double> ratios;  // one for each attempt
 };
 
 TEST_F(Ladder, AGoodFirstAttemptStands) {
@@ -97,7 +84,7 @@ TEST_F(Ladder, AGoodFirstAttemptStands) {
   const Hypothesis got = Decode(source);
   EXPECT_EQ(source.prefills, 1);
   EXPECT_EQ(got.temperature, 0);
-  EXPECT_EQ(got.compression_ratio, ratios.back());
+  EXPECT_EQ(got.compression_ratio, CompressionRatio("fgh"));
 }
 
 TEST_F(Ladder, RepetitionClimbsIt) {
@@ -107,8 +94,8 @@ TEST_F(Ladder, RepetitionClimbsIt) {
   loop.push_back(100);
   ScriptedSource source(tokens.n_vocab, Say(loop, 3, tokens.eot, 200.0f));
   const Hypothesis got = Decode(source);
-  EXPECT_EQ(ratios.size(), 6u);
-  for (const double ratio : ratios) EXPECT_GT(ratio, 2.4);
+  EXPECT_EQ(source.prefills, 6);
+  EXPECT_GT(got.compression_ratio, 2.4);
   EXPECT_EQ(got.temperature, 1.0);
   EXPECT_GT(got.avg_logprob, -0.1);
 }
@@ -128,13 +115,14 @@ TEST_F(Ladder, StopsAtTheFirstAttemptThatIsGood) {
                         });
   std::set<double> temperatures;
   for (int seek = 0; seek < 40; ++seek) {
-    ratios.clear();
+    source.prefills = 0;
     const Hypothesis got = Decode(source, seek);
     temperatures.insert(got.temperature);
     if (got.compression_ratio > 2.4) {
       EXPECT_EQ(got.temperature, 1.0);
     }
-    EXPECT_EQ(got.temperature, fallback.temperatures[ratios.size() - 1]);
+    EXPECT_EQ(got.temperature,
+              fallback.temperatures[static_cast<size_t>(source.prefills) - 1]);
   }
   EXPECT_GT(temperatures.size(), 1u);
   EXPECT_FALSE(temperatures.contains(0.0));
@@ -192,17 +180,14 @@ TEST_F(Ladder, AttemptsRepeatForASeedWhateverCameBefore) {
 }
 
 TEST_F(Ladder, TheRatioIsThatOfTheStrippedText) {
-  std::string seen = "none";
-  TextFunctions text = LetterText(tokens);
-  text.compression_ratio = [&](std::string_view decoded) {
-    seen = decoded;
-    return 1.0;
-  };
-  ScriptedSource source(tokens.n_vocab,
-                        Say({51, 1, 0, 2, 0, 80}, 3, tokens.eot));
-  WindowDecoder(search, fallback, tokens, text, 448, 1500)
-      .Decode(source, {}, 42, 0);
-  EXPECT_EQ(seen, "b c");
+  std::vector<int> said = {51, 0};
+  for (int i = 0; i < 30; ++i) said.push_back(1 + i % 3);
+  said.insert(said.end(), {0, 0, 80});
+  ScriptedSource source(tokens.n_vocab, Say(said, 3, tokens.eot, 50.0f));
+  std::string text;
+  for (int i = 0; i < 10; ++i) text += "bcd";
+  fallback.compression_ratio_threshold.reset();
+  EXPECT_EQ(Decode(source).compression_ratio, CompressionRatio(text));
 }
 
 TEST_F(Ladder, RefusesBadOptions) {

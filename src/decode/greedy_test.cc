@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "decode/golden_test.h"
 #include "decode/test_util.h"
 
 namespace sotto {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "decode/text_functions.h"
+#include "decode/text_of.h"
 
 namespace sotto {
 namespace {

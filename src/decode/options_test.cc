@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "decode/text_functions.h"
+#include "decode/text_of.h"
 
 namespace sotto {
 namespace {

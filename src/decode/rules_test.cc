@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "decode/golden_test.h"
 #include "decode/test_util.h"
 
 namespace sotto {

@@ -13,7 +13,7 @@ struct Splitter {
   const Hypothesis& result;
   const Window& window;
   const SpecialTokens& tokens;
-  const TextFunctions& text;
+  const TextOf& text_of;
   int frames_per_time;  // log-mel frames from one timestamp to the next
   WindowSegments out;
 
@@ -32,7 +32,7 @@ struct Splitter {
     std::vector<int> words;
     for (const int token : part)
       if (tokens.IsText(token)) words.push_back(token);
-    segment.text = text.decode(words);
+    segment.text = text_of(words);
     segment.temperature = result.temperature;
     segment.avg_logprob = result.avg_logprob;
     segment.compression_ratio = result.compression_ratio;
@@ -72,11 +72,11 @@ struct Splitter {
 }  // namespace
 
 WindowSegments SplitSegments(const Hypothesis& result, const Window& window,
-                             const SpecialTokens& tokens,
-                             const TextFunctions& text, int n_audio_ctx) {
+                             const SpecialTokens& tokens, const TextOf& text_of,
+                             int n_audio_ctx) {
   SOTTO_CHECK(n_audio_ctx > 0 && kWindowFrames % n_audio_ctx == 0);
-  Splitter splitter{result, window, tokens, text, kWindowFrames / n_audio_ctx,
-                    {}};
+  Splitter splitter{
+      result, window, tokens, text_of, kWindowFrames / n_audio_ctx, {}};
   const std::vector<int>& all = result.tokens;
   const size_t n = all.size();
   std::vector<size_t> cuts;

@@ -8,7 +8,7 @@
 #include "audio/log_mel.h"
 #include "decode/search.h"
 #include "decode/special_tokens.h"
-#include "decode/text_functions.h"
+#include "decode/text_of.h"
 #include "text/transcript.h"
 
 namespace sotto {
@@ -41,8 +41,8 @@ struct WindowSegments {
 // only a search without timestamp rules can write, and where OpenAI's loop
 // never ends) the next window follows this one.
 WindowSegments SplitSegments(const Hypothesis& result, const Window& window,
-                             const SpecialTokens& tokens,
-                             const TextFunctions& text, int n_audio_ctx);
+                             const SpecialTokens& tokens, const TextOf& text_of,
+                             int n_audio_ctx);
 
 // Empties the text, tokens and words of segments that last no time or hold
 // white space only. They stay in the list.

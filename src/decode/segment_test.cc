@@ -9,6 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "decode/golden_test.h"
 #include "decode/test_util.h"
 
 namespace sotto {

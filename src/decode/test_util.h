@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <functional>
 #include <limits>
-#include <nlohmann/json_fwd.hpp>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -15,7 +14,7 @@
 #include "decode/sample.h"
 #include "decode/search.h"
 #include "decode/special_tokens.h"
-#include "decode/text_functions.h"
+#include "decode/text_of.h"
 
 namespace sotto::testing {
 
@@ -78,17 +77,14 @@ inline SpecialTokens RealEnglishTokens() {
 }
 
 // Token n is the letter 'a' + n % 26, and 0 a space.
-inline TextFunctions LetterText(const SpecialTokens& tokens) {
-  TextFunctions text;
-  text.decode = [eot = tokens.eot](std::span<const int> all) {
+inline TextOf LetterText(const SpecialTokens& tokens) {
+  return [eot = tokens.eot](std::span<const int> all) {
     std::string out;
     for (const int token : all)
       if (token < eot)
         out += token == 0 ? ' ' : static_cast<char>('a' + token % 26);
     return out;
   };
-  text.compression_ratio = [](std::string_view) { return 1.0; };
-  return text;
 }
 
 // Logits from a function of all tokens fed so far. Checks its own contract.
@@ -157,11 +153,6 @@ inline void ScriptRow(uint64_t seed, std::span<const int> fed, int span,
     row[i] = static_cast<float>(static_cast<double>(step) / 256 - span);
   }
 }
-
-// The lines of tests/golden/decode/NAME.jsonl.
-std::vector<nlohmann::json> Golden(const std::string& name);
-// The lines of a file of JSON lines; none where it cannot be opened.
-std::vector<nlohmann::json> JsonLines(const std::string& path);
 
 inline std::vector<float> RandomRow(int n, Random& random, float span = 10) {
   std::vector<float> row(static_cast<size_t>(n));

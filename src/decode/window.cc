@@ -19,12 +19,12 @@ constexpr double kHighTemperature = 0.5;
 }  // namespace
 
 WindowCursor::WindowCursor(LongFormOptions options, FallbackOptions fallback,
-                           SpecialTokens tokens, TextFunctions text,
+                           SpecialTokens tokens, TextOf text_of,
                            int content_frames, int n_text_ctx, int n_audio_ctx)
     : options_(std::move(options)),
       fallback_(std::move(fallback)),
       tokens_(std::move(tokens)),
-      text_(std::move(text)),
+      text_of_(std::move(text_of)),
       content_frames_(content_frames),
       n_text_ctx_(n_text_ctx),
       n_audio_ctx_(n_audio_ctx),
@@ -75,7 +75,7 @@ std::span<const Segment> WindowCursor::Accept(const Hypothesis& result) {
     return {};
   }
   WindowSegments split =
-      SplitSegments(result, window_, tokens_, text_, n_audio_ctx_);
+      SplitSegments(result, window_, tokens_, text_of_, n_audio_ctx_);
   seek_ = split.next_seek;
   ClearEmptySegments(&split.segments);
   for (Segment& segment : split.segments) {
@@ -96,7 +96,7 @@ int WindowCursor::position() const { return std::min(seek_, content_frames_); }
 Transcript WindowCursor::Finish(std::string language) const {
   Transcript transcript;
   // Decoded at once: a character may be split between two segments' tokens.
-  transcript.text = text_.decode(
+  transcript.text = text_of_(
       std::span<const int>(said_).subspan(options_.initial_prompt.size()));
   transcript.language = std::move(language);
   transcript.segments = segments_;

@@ -11,7 +11,7 @@
 #include "decode/options.h"
 #include "decode/segment.h"
 #include "decode/special_tokens.h"
-#include "decode/text_functions.h"
+#include "decode/text_of.h"
 #include "text/transcript.h"
 
 namespace sotto {
@@ -30,7 +30,7 @@ class WindowCursor {
   // `content_frames`: log-mel frames of sound in the whole file. Throws
   // kBadInput where a clip's times cannot be.
   WindowCursor(LongFormOptions options, FallbackOptions fallback,
-               SpecialTokens tokens, TextFunctions text, int content_frames,
+               SpecialTokens tokens, TextOf text_of, int content_frames,
                int n_text_ctx, int n_audio_ctx);
 
   // The next window; nothing once the last clip is done. Clips end at the
@@ -60,7 +60,7 @@ class WindowCursor {
   LongFormOptions options_;
   FallbackOptions fallback_;
   SpecialTokens tokens_;
-  TextFunctions text_;
+  TextOf text_of_;
   int content_frames_;
   int n_text_ctx_;
   int n_audio_ctx_;

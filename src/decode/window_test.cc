@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "decode/fallback.h"
+#include "decode/golden_test.h"
 #include "decode/test_util.h"
 
 namespace sotto {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "decode/test_util.h"
+#include "decode/golden_test.h"
 
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 

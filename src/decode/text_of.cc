@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "decode/text_functions.h"
+#include "decode/text_of.h"
 
 #include <array>
 
