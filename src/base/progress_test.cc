@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "base/progress.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -73,7 +74,7 @@ TEST_F(ProgressTest, ClearLeavesAnEmptyLine) {
   const size_t width = out_.size() - 1;
   out_.clear();
   bar.Clear();
-  EXPECT_EQ(out_, "\r" + std::string(width, ' ') + "\r");
+  EXPECT_EQ(out_, fmt::format("\r{:{}}\r", "", width));
   out_.clear();
   bar.Update(20);  // draws at once, whatever the clock says
   EXPECT_THAT(out_, HasSubstr("20 bytes"));
