@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "audio/av.h"
 
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libswresample/swresample.h>
+}
+
 #include <array>
 #include <cstdarg>
 #include <mutex>
@@ -43,6 +49,16 @@ void OnLog(void* object, int level, const char* format, va_list args) {
 }
 
 }  // namespace
+
+void Delete::operator()(AVFormatContext* p) const { avformat_close_input(&p); }
+void Delete::operator()(AVCodecContext* p) const { avcodec_free_context(&p); }
+void Delete::operator()(AVPacket* p) const { av_packet_free(&p); }
+void Delete::operator()(AVFrame* p) const { av_frame_free(&p); }
+void Delete::operator()(SwrContext* p) const { swr_free(&p); }
+void Delete::operator()(AVIOContext* p) const {
+  av_freep(&p->buffer);  // note: libav may have replaced the one we gave
+  avio_context_free(&p);
+}
 
 void UseOurLog() {
   static std::once_flag once;

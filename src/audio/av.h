@@ -3,29 +3,28 @@
 // and its log. Only .cc files of this folder include it.
 #pragma once
 
-extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/channel_layout.h>
-#include <libavutil/opt.h>
-#include <libswresample/swresample.h>
-}
-
 #include <memory>
 #include <string>
+
+// libav's own names; its headers stay in the .cc files.
+struct AVChannelLayout;
+struct AVCodecContext;
+struct AVFormatContext;
+struct AVFrame;
+struct AVIOContext;
+struct AVPacket;
+struct AVStream;
+struct SwrContext;
 
 namespace sotto::av {
 
 struct Delete {
-  void operator()(AVFormatContext* p) const { avformat_close_input(&p); }
-  void operator()(AVCodecContext* p) const { avcodec_free_context(&p); }
-  void operator()(AVPacket* p) const { av_packet_free(&p); }
-  void operator()(AVFrame* p) const { av_frame_free(&p); }
-  void operator()(SwrContext* p) const { swr_free(&p); }
-  void operator()(AVIOContext* p) const {
-    av_freep(&p->buffer);  // note: libav may have replaced the one we gave
-    avio_context_free(&p);
-  }
+  void operator()(AVFormatContext* p) const;
+  void operator()(AVCodecContext* p) const;
+  void operator()(AVPacket* p) const;
+  void operator()(AVFrame* p) const;
+  void operator()(SwrContext* p) const;
+  void operator()(AVIOContext* p) const;
 };
 template <typename T>
 using Owner = std::unique_ptr<T, Delete>;
@@ -50,6 +49,7 @@ class ErrorLine {
   ~ErrorLine();
   // The remembered line, or the text of `code` where there is none.
   std::string Or(int code) const;
+  const std::string& line() const { return line_; }
   void Set(std::string line) { line_ = std::move(line); }
 
  private:

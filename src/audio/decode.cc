@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "audio/decode.h"
 
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+}
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "audio/av.h"
+#include "audio/integrity.h"
 #include "audio/resample.h"
 #include "audio/source.h"
 #include "base/error.h"
@@ -18,49 +25,11 @@ namespace {
 // Containers and raw streams with sound, by libav's names. Not here: whatever
 // opens other files (hls, dash, concat, imf, sdp, image2, ...), devices, tune
 // formats that run a synthesizer, subtitles and pictures.
-constexpr std::string_view kDemuxers[] = {"aac",
-                                          "ac3",
-                                          "aiff",
-                                          "amr",
-                                          "amrnb",
-                                          "amrwb",
-                                          "ape",
-                                          "asf",
-                                          "au",
-                                          "avi",
-                                          "caf",
-                                          "dsf",
-                                          "dts",
-                                          "dtshd",
-                                          "eac3",
-                                          "flac",
-                                          "flv",
-                                          "iff",
-                                          "ircam",
-                                          "live_flv",
-                                          "loas",
-                                          "matroska,webm",
-                                          "mov,mp4,m4a,3gp,3g2,mj2",
-                                          "mp3",
-                                          "mpc",
-                                          "mpc8",
-                                          "mpeg",
-                                          "mpegts",
-                                          "mxf",
-                                          "nistsphere",
-                                          "nut",
-                                          "ogg",
-                                          "rm",
-                                          "sox",
-                                          "tak",
-                                          "truehd",
-                                          "tta",
-                                          "voc",
-                                          "w64",
-                                          "wav",
-                                          "wtv",
-                                          "wv",
-                                          "xwma"};
+constexpr std::string_view kDemuxers =
+    "|aac|ac3|aiff|amr|ape|asf|au|avi|caf|dsf|dss|dts|dtshd|eac3|flac|flv|"
+    "iff|ircam|live_flv|loas|matroska,webm|mov,mp4,m4a,3gp,3g2,mj2|mp3|mpc|"
+    "mpc8|mpeg|mpegts|mxf|nistsphere|nut|ogg|oma|qcp|rm|sox|tak|truehd|tta|"
+    "voc|w64|wav|wtv|wv|xwma|";
 
 constexpr uint64_t kSpoolLimit = uint64_t{8} << 30;
 
@@ -87,7 +56,7 @@ class AudioReader::Impl {
   size_t Read(std::span<float> out);
 
   av::Source source_;
-  std::string damage_;
+  const std::string& damage() const { return integrity_->damage(); }
   std::vector<std::string> warnings_;
   double declared_duration_ = 0;
 
@@ -99,19 +68,15 @@ class AudioReader::Impl {
   // One packet into the decoder; at the end of the file, the flush.
   void FeedDecoder();
   bool TakeFrame();
-  void Damaged(std::string_view cause);
-  void CheckLength();
   std::string Streams() const;
 
+  std::optional<av::Integrity> integrity_;
   av::Owner<AVFormatContext> container_;
   av::Owner<AVCodecContext> decoder_;
   av::Owner<AVPacket> packet_;
   av::Owner<AVFrame> frame_;
   av::Resampler resampler_;
   AVStream* stream_ = nullptr;
-  int64_t declared_samples_ = 0;  // at the stream's rate; 0 is unknown
-  int64_t decoded_samples_ = 0;   // at the stream's rate
-  int64_t position_ = 0;          // at 16 kHz, before the offset is taken off
   int64_t skip_ = 0;
   int64_t left_ = std::numeric_limits<int64_t>::max();
   std::vector<int16_t> pcm_;
@@ -147,11 +112,10 @@ void AudioReader::Impl::OpenContainer() {
     Fail(ErrorCode::kBadInput,
          "{}: no audio or video format recognised, want a file with sound",
          name);
-  if (std::ranges::find(kDemuxers, std::string_view(format->name)) ==
-      std::end(kDemuxers))
+  if (kDemuxers.find(fmt::format("|{}|", format->name)) == kDemuxers.npos)
     Fail(ErrorCode::kBadInput,
-         "{}: looks like {} ({}), which is not opened, want a file with sound",
-         name, format->name, format->long_name);
+         "{}: looks like {}, which is not opened, want a file with sound", name,
+         format->long_name);
   AVFormatContext* context = avformat_alloc_context();
   if (context == nullptr) av::FailOutOfMemory();
   context->pb = source_.io();
@@ -164,8 +128,9 @@ void AudioReader::Impl::OpenContainer() {
   av_dict_free(&settings);
   if (opened < 0)
     Fail(ErrorCode::kBadInput, "{}: cannot be read as {}: {}", name,
-         format->name, cause.Or(opened));
+         format->long_name, cause.Or(opened));
   container_ = av::Own(context);
+  integrity_.emplace(source_, *container_);
 }
 
 std::string AudioReader::Impl::Streams() const {
@@ -188,15 +153,10 @@ std::string AudioReader::Impl::Streams() const {
 void AudioReader::Impl::OpenStream(int wanted) {
   const std::string& name = source_.name();
   const av::ErrorLine cause;
-  // Before libav's own estimates: only what the container says of a stream.
-  std::vector<std::pair<int64_t, AVRational>> declared;
-  for (unsigned i = 0; i < container_->nb_streams; ++i)
-    declared.emplace_back(container_->streams[i]->duration,
-                          container_->streams[i]->time_base);
   if (const int code = avformat_find_stream_info(container_.get(), nullptr);
       code < 0)
     Fail(ErrorCode::kBadInput, "{}: cannot be read as {}: {}", name,
-         container_->iformat->name, cause.Or(code));
+         container_->iformat->long_name, cause.Or(code));
   std::vector<int> audio;
   for (unsigned i = 0; i < container_->nb_streams; ++i)
     if (container_->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_AUDIO)
@@ -218,6 +178,8 @@ void AudioReader::Impl::OpenStream(int wanted) {
     if (static_cast<int>(i) != index)
       container_->streams[i]->discard = AVDISCARD_ALL;
 
+  integrity_->ChooseStream(*stream_);
+
   const AVCodecParameters& parameters = *stream_->codecpar;
   const AVCodec* codec = avcodec_find_decoder(parameters.codec_id);
   if (codec == nullptr)
@@ -237,29 +199,24 @@ void AudioReader::Impl::OpenStream(int wanted) {
   if (container_->duration > 0)
     declared_duration_ =
         static_cast<double>(container_->duration) / AV_TIME_BASE;
-  (void)declared;
 }
-
-void AudioReader::Impl::Damaged(std::string_view cause) {
-  if (!damage_.empty()) return;
-  damage_ = fmt::format("{}: damaged near {:.1f} s: {}", source_.name(),
-                        static_cast<double>(position_) / kSampleRate, cause);
-}
-
-void AudioReader::Impl::CheckLength() {}
 
 void AudioReader::Impl::FeedDecoder() {
   const av::ErrorLine cause;
   int code = av_read_frame(container_.get(), packet_.get());
   if (code < 0) {
-    if (code != AVERROR_EOF) Damaged(cause.Or(code));
+    if (code != AVERROR_EOF || !cause.line().empty())
+      integrity_->OnReadError(code == AVERROR_EOF ? "" : cause.Or(code),
+                              cause.line());
     flushing_ = true;
     avcodec_send_packet(decoder_.get(), nullptr);
     return;
   }
   if (packet_->stream_index == stream_->index) {
+    integrity_->OnPacket(*packet_, cause.line());
     code = avcodec_send_packet(decoder_.get(), packet_.get());
-    if (code < 0 && code != AVERROR(EAGAIN)) Damaged(cause.Or(code));
+    if (code < 0 && code != AVERROR(EAGAIN))
+      integrity_->OnDecodeError(cause.Or(code));
   }
   av_packet_unref(packet_.get());
 }
@@ -268,7 +225,8 @@ bool AudioReader::Impl::TakeFrame() {
   const av::ErrorLine cause;
   const int code = avcodec_receive_frame(decoder_.get(), frame_.get());
   if (code == AVERROR(EAGAIN)) return false;
-  if (code < 0 && code != AVERROR_EOF) Damaged(cause.Or(code));
+  if (code < 0 && code != AVERROR_EOF)
+    integrity_->OnDecodeError(cause.Or(code));
   // A decoder that fails at every call of the final flush would never end.
   constexpr int kMostErrors = 16;
   errors_in_row_ = code < 0 ? errors_in_row_ + 1 : 0;
@@ -276,11 +234,11 @@ bool AudioReader::Impl::TakeFrame() {
   if (code == AVERROR_EOF || (stuck && flushing_)) {
     ended_ = true;
     resampler_.Finish(pcm_);
-    CheckLength();
+    integrity_->OnEnd();
     return true;
   }
   if (code < 0) return !stuck;
-  decoded_samples_ += frame_->nb_samples;
+  integrity_->OnFrame(*frame_);
   const bool saw_nan = resampler_.saw_nan();
   resampler_.Convert(*frame_, pcm_);
   if (resampler_.saw_nan() && !saw_nan)
@@ -310,7 +268,6 @@ size_t AudioReader::Impl::Read(std::span<float> out) {
           static_cast<size_t>(std::min(skip_, static_cast<int64_t>(here)));
       skip_ -= static_cast<int64_t>(n);
       pcm_read_ += n;
-      position_ += static_cast<int64_t>(n);
       continue;
     }
     const size_t n = static_cast<size_t>(std::min(
@@ -319,7 +276,6 @@ size_t AudioReader::Impl::Read(std::span<float> out) {
       out[done + i] = static_cast<float>(pcm_[pcm_read_ + i]) / 32768.0f;
     done += n;
     pcm_read_ += n;
-    position_ += static_cast<int64_t>(n);
     left_ -= static_cast<int64_t>(n);
   }
   return done;
@@ -333,7 +289,7 @@ AudioReader& AudioReader::operator=(AudioReader&&) noexcept = default;
 AudioReader::~AudioReader() = default;
 
 size_t AudioReader::Read(std::span<float> out) { return impl_->Read(out); }
-const std::string& AudioReader::damage() const { return impl_->damage_; }
+const std::string& AudioReader::damage() const { return impl_->damage(); }
 const std::vector<std::string>& AudioReader::warnings() const {
   return impl_->warnings_;
 }

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "audio/mel_bands.h"
 #include "base/error.h"
 
 namespace sotto {
@@ -36,27 +37,6 @@ double MelToHz(double mel) {
 struct FreeFft {
   void operator()(kiss_fftr_state* p) const { kiss_fftr_free(p); }
 };
-
-// A band's weights without the zeros at both ends.
-struct Band {
-  int first = 0;
-  std::vector<float> weights;
-};
-
-std::vector<Band> Bands(int n_mels) {
-  const std::vector<float> filters = MelFilters(n_mels);
-  std::vector<Band> bands;
-  for (int m = 0; m < n_mels; ++m) {
-    const auto row = std::span(filters).subspan(
-        static_cast<size_t>(m) * kSpectrum, kSpectrum);
-    int first = 0;
-    int last = kSpectrum;
-    while (first < last && row[first] == 0) ++first;
-    while (last > first && row[last - 1] == 0) --last;
-    bands.push_back({first, {row.begin() + first, row.begin() + last}});
-  }
-  return bands;
-}
 
 std::array<float, kFftSize> HannWindow() {
   std::array<float, kFftSize> window{};
@@ -93,7 +73,7 @@ std::vector<float> MelFilters(int n_mels) {
 class LogMelStream::Impl {
  public:
   explicit Impl(int n_mels)
-      : bands_(Bands(n_mels)),
+      : bands_(n_mels),
         window_(HannWindow()),
         fft_(kiss_fftr_alloc(kFftSize, 0, nullptr, nullptr)) {
     if (fft_ == nullptr)
@@ -107,10 +87,15 @@ class LogMelStream::Impl {
       const auto piece = samples.first(std::min(kPiece, samples.size()));
       samples = samples.subspan(piece.size());
       samples_ += static_cast<int64_t>(piece.size());
-      for (const float x : piece) {
-        saw_nan_ |= std::isnan(x);
-        held_.push_back(std::isnan(x) ? 0.0f : x);
+      const size_t before = held_.size();
+      held_.resize(before + piece.size());
+      bool nan = false;
+      for (size_t i = 0; i < piece.size(); ++i) {
+        const bool bad = piece[i] != piece[i];
+        nan |= bad;
+        held_[before + i] = bad ? 0.0f : piece[i];
       }
+      saw_nan_ |= nan;
       Frames(out);
     }
   }
@@ -126,7 +111,7 @@ class LogMelStream::Impl {
     SOTTO_CHECK(next_frame_ == frames);
   }
 
-  std::vector<Band> bands_;
+  MelBands bands_;
   int64_t samples_ = 0;
   bool saw_nan_ = false;
   float maximum_ = kSilenceLog;
@@ -143,30 +128,34 @@ class LogMelStream::Impl {
       std::ranges::reverse(mirror);
       held_.insert(held_.begin(), mirror.begin(), mirror.end());
     }
-    for (; at + kFftSize <= held_.size(); at += kHop, ++next_frame_)
-      Frame(std::span<const float, kFftSize>(held_.data() + at, kFftSize), out);
+    while (at + kFftSize <= held_.size()) {
+      const size_t count =
+          std::min(kBandBatch, (held_.size() - at - kFftSize) / kHop + 1);
+      for (size_t lane = 0; lane < count; ++lane)
+        Power(std::span<const float, kFftSize>(held_.data() + at + lane * kHop,
+                                               kFftSize),
+              lane);
+      const size_t before = out.size();
+      out.resize(before + count * bands_.n_mels());
+      maximum_ = std::max(
+          maximum_, bands_.Log(power_, count, std::span(out).subspan(before)));
+      at += count * kHop;
+      next_frame_ += static_cast<int64_t>(count);
+    }
     held_.erase(held_.begin(), held_.begin() + static_cast<ptrdiff_t>(at));
   }
 
-  void Frame(std::span<const float, kFftSize> samples,
-             std::vector<float>& out) {
+  void Power(std::span<const float, kFftSize> samples, size_t lane) {
     std::array<float, kFftSize> windowed;
     for (int i = 0; i < kFftSize; ++i) windowed[i] = samples[i] * window_[i];
     std::array<kiss_fft_cpx, kSpectrum> spectrum;
     kiss_fftr(fft_.get(), windowed.data(), spectrum.data());
-    std::array<float, kSpectrum> power;
     for (int k = 0; k < kSpectrum; ++k)
-      power[k] = spectrum[k].r * spectrum[k].r + spectrum[k].i * spectrum[k].i;
-    for (const Band& band : bands_) {
-      float sum = 0;
-      for (size_t k = 0; k < band.weights.size(); ++k)
-        sum += band.weights[k] * power[static_cast<size_t>(band.first) + k];
-      const float log = std::log10(std::max(sum, 1e-10f));
-      maximum_ = std::max(maximum_, log);
-      out.push_back(log);
-    }
+      power_[k][lane] =
+          spectrum[k].r * spectrum[k].r + spectrum[k].i * spectrum[k].i;
   }
 
+  PowerBatch power_{};
   std::array<float, kFftSize> window_;
   std::unique_ptr<kiss_fftr_state, FreeFft> fft_;
   std::vector<float> held_;
@@ -184,9 +173,7 @@ void LogMelStream::Push(std::span<const float> samples,
   impl_->Push(samples, out);
 }
 void LogMelStream::Finish(std::vector<float>& out) { impl_->Finish(out); }
-int LogMelStream::n_mels() const {
-  return static_cast<int>(impl_->bands_.size());
-}
+int LogMelStream::n_mels() const { return impl_->bands_.n_mels(); }
 int64_t LogMelStream::samples() const { return impl_->samples_; }
 bool LogMelStream::saw_nan() const { return impl_->saw_nan_; }
 float LogMelStream::maximum() const { return impl_->maximum_; }

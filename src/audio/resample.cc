@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "audio/resample.h"
 
+extern "C" {
+#include <libavutil/channel_layout.h>
+#include <libavutil/frame.h>
+#include <libswresample/swresample.h>
+}
+
 #include <algorithm>
 #include <cmath>
 #include <span>
@@ -54,10 +60,14 @@ bool CleanFrame(AVFrame& frame) {
 
 }  // namespace
 
+Resampler::Resampler(std::string name)
+    : name_(std::move(name)), like_(Own(av_frame_alloc())) {}
+Resampler::~Resampler() = default;
+
 bool Resampler::Fits(const AVFrame& frame) const {
-  return swr_ != nullptr && frame.format == format_ &&
-         frame.sample_rate == rate_ &&
-         av_channel_layout_compare(&frame.ch_layout, &layout_) == 0;
+  return swr_ != nullptr && frame.format == like_->format &&
+         frame.sample_rate == like_->sample_rate &&
+         av_channel_layout_compare(&frame.ch_layout, &like_->ch_layout) == 0;
 }
 
 void Resampler::Begin(const AVFrame& frame) {
@@ -68,9 +78,10 @@ void Resampler::Begin(const AVFrame& frame) {
   if (channels < 1 || channels > kMaxChannels)
     Fail(ErrorCode::kUnsupported, "{}: {} channels, want 1 to {}", name_,
          channels, kMaxChannels);
-  format_ = frame.format;
-  rate_ = frame.sample_rate;
-  if (av_channel_layout_copy(&layout_, &frame.ch_layout) < 0) FailOutOfMemory();
+  like_->format = frame.format;
+  like_->sample_rate = frame.sample_rate;
+  if (av_channel_layout_copy(&like_->ch_layout, &frame.ch_layout) < 0)
+    FailOutOfMemory();
 
   // A layout that the file does not name is taken as the usual one for so many
   // channels; where there is none, all channels count the same.

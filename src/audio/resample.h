@@ -17,10 +17,10 @@ namespace sotto::av {
 class Resampler {
  public:
   // `name` stands in error messages.
-  explicit Resampler(std::string name) : name_(std::move(name)) {}
+  explicit Resampler(std::string name);
   Resampler(const Resampler&) = delete;
   Resampler& operator=(const Resampler&) = delete;
-  ~Resampler() { av_channel_layout_uninit(&layout_); }
+  ~Resampler();
 
   // Appends what `frame` gives to `out`. NaN samples of `frame` are set to 0
   // in place. Throws kUnsupported for a rate or channel count out of reach.
@@ -36,9 +36,8 @@ class Resampler {
 
   std::string name_;
   Owner<SwrContext> swr_;
-  AVChannelLayout layout_{};
-  int format_ = AV_SAMPLE_FMT_NONE;
-  int rate_ = 0;
+  // Format, rate and channels of the conversion at hand, without samples.
+  Owner<AVFrame> like_;
   bool saw_nan_ = false;
 };
 

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "audio/source.h"
 
+extern "C" {
+#include <libavformat/avio.h>
+#include <libavutil/error.h>
+#include <libavutil/mem.h>
+}
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +21,8 @@
 namespace sotto::av {
 namespace {
 
+// More than the largest ogg page (65,307 bytes).
+constexpr int kTailBytes = 66 * 1024;
 constexpr int kIoBytes = 64 * 1024;
 // Enough to see which box follows "ftyp"; little, so that live sound on a pipe
 // is not held up.
@@ -80,25 +88,12 @@ Source::Source(const std::filesystem::path& path)
     if (S_ISDIR(info.st_mode))
       Fail(ErrorCode::kBadInput, "{}: is a folder, want a file with sound",
            name_);
-    bool empty = false;
     if (S_ISREG(info.st_mode)) {
       start_ = path == "-" ? std::max<off_t>(::lseek(fd_, 0, SEEK_CUR), 0) : 0;
       size_ = std::max<int64_t>(info.st_size - start_, 0);
-      empty = size_ == 0;
-    } else {
-      head_.resize(kHeadBytes);
-      size_t got = 0;
-      ssize_t n = 1;
-      while (got < head_.size() && n > 0)
-        if ((n = ReadSome(fd_, std::span(head_).subspan(got), -1)) > 0)
-          got += static_cast<size_t>(n);
-      if (n < 0)
-        Fail(ErrorCode::kBadInput, "{}: cannot read: {}", name_,
-             std::strerror(errno));
-      head_.resize(got);
-      empty = got == 0;
     }
-    if (empty)
+    ReadHead();
+    if (head_.empty())
       Fail(ErrorCode::kBadInput, "{}: empty, want a file with sound", name_);
     OpenIo(size_ >= 0);
   } catch (...) {
@@ -109,6 +104,21 @@ Source::Source(const std::filesystem::path& path)
 
 Source::~Source() {
   if (owns_fd_) ::close(fd_);
+}
+
+void Source::ReadHead() {
+  head_.resize(kHeadBytes);
+  size_t got = 0;
+  ssize_t n = 1;
+  while (got < head_.size() && n > 0) {
+    n = ReadSome(fd_, std::span(head_).subspan(got),
+                 size_ < 0 ? -1 : start_ + static_cast<int64_t>(got));
+    if (n > 0) got += static_cast<size_t>(n);
+  }
+  if (n < 0)
+    Fail(ErrorCode::kBadInput, "{}: cannot read: {}", name_,
+         std::strerror(errno));
+  head_.resize(got);
 }
 
 void Source::OpenIo(bool seekable) {
@@ -138,8 +148,6 @@ void Source::SpoolIfIndexMayComeLast(uint64_t limit) {
            "or an mp4 with the index in front (faststart)",
            name_, limit);
   }
-  head_.clear();
-  head_.shrink_to_fit();
   position_ = 0;
   size_ = static_cast<int64_t>(spool_->size());
   OpenIo(true);
@@ -159,14 +167,39 @@ int64_t Source::ReadHere(std::span<std::byte> out) {
   return ReadSome(fd_, out, -1);
 }
 
+uint64_t Source::bytes_seen() const {
+  return static_cast<uint64_t>(size_ >= 0 ? size_ : position_);
+}
+
+std::vector<std::byte> Source::Tail() const {
+  if (size_ < 0) return tail_;
+  const int64_t from = std::max<int64_t>(size_ - kTailBytes, 0);
+  std::vector<std::byte> tail(static_cast<size_t>(size_ - from));
+  if (spool_.has_value()) {
+    tail.resize(spool_->Read(static_cast<uint64_t>(from), tail));
+    return tail;
+  }
+  const ssize_t n = ReadSome(fd_, tail, start_ + from);
+  tail.resize(static_cast<size_t>(std::max<ssize_t>(n, 0)));
+  return tail;
+}
+
+void Source::KeepTail(std::span<const std::byte> bytes) {
+  tail_.insert(tail_.end(), bytes.begin(), bytes.end());
+  if (tail_.size() > size_t{4} * kTailBytes)
+    tail_.erase(tail_.begin(), tail_.end() - kTailBytes);
+}
+
 int Source::OnRead(void* self, uint8_t* out, int size) {
   auto& source = *static_cast<Source*>(self);
   try {
-    const int64_t n = source.ReadHere(
-        std::as_writable_bytes(std::span(out, static_cast<size_t>(size))));
+    const auto bytes =
+        std::as_writable_bytes(std::span(out, static_cast<size_t>(size)));
+    const int64_t n = source.ReadHere(bytes);
     if (n < 0) return AVERROR(errno);
     if (n == 0) return AVERROR_EOF;
     source.position_ += n;
+    if (source.size_ < 0) source.KeepTail(bytes.first(static_cast<size_t>(n)));
     return static_cast<int>(n);
   } catch (const Error&) {
     return AVERROR(EIO);  // nothing may be thrown through libav's C

@@ -28,6 +28,13 @@ class Source {
   // For messages: the path, or "stdin".
   const std::string& name() const { return name_; }
   AVIOContext* io() { return io_.get(); }
+  // The first bytes, at most 4 KiB.
+  std::span<const std::byte> head() const { return head_; }
+  // The size of a file; for a pipe how much has come so far.
+  uint64_t bytes_seen() const;
+  // The last bytes (of a pipe: that have come so far), at least 64 KiB where
+  // there are as many.
+  std::vector<std::byte> Tail() const;
 
   // mp4 and its kin may end with the index that decoding needs first. Where
   // this is a pipe and the head shows such a file, everything is brought into
@@ -38,8 +45,10 @@ class Source {
   static int OnRead(void* self, uint8_t* out, int size);
   static int64_t OnSeek(void* self, int64_t offset, int whence);
   void OpenIo(bool seekable);
-  // Bytes at position_; 0 at the end, -errno on failure.
+  // Bytes at position_; 0 at the end, -1 and errno on failure.
   int64_t ReadHere(std::span<std::byte> out);
+  void ReadHead();
+  void KeepTail(std::span<const std::byte> bytes);
 
   std::string name_;
   int fd_ = -1;
@@ -47,7 +56,8 @@ class Source {
   int64_t size_ = -1;            // of a regular file; -1 for a pipe
   int64_t start_ = 0;            // where standard input stood when we got it
   int64_t position_ = 0;         // in bytes from the start
-  std::vector<std::byte> head_;  // of a pipe: read already, not yet consumed
+  std::vector<std::byte> head_;  // of a pipe: read before libav asked for it
+  std::vector<std::byte> tail_;  // of a pipe: the last bytes given out
   std::optional<SpoolFile> spool_;
   Owner<AVIOContext> io_;
 };

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "audio/test_files.h"
+#include "audio/fixtures_test.h"
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/opt.h>
+#include <libswresample/swresample.h>
+}
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
@@ -197,14 +204,16 @@ void EncodePictures(AVFormatContext* out, Track& track, int count) {
 bool Encode(const std::filesystem::path& path, const std::string& codec_name,
             const std::string& muxer, std::span<const float> pcm,
             const EncodeOptions& options) {
-  const AVCodec* codec = avcodec_find_encoder_by_name(codec_name.c_str());
-  const AVCodec* video_codec = avcodec_find_encoder_by_name("mpeg4");
+  av::UseOurLog();  // encoders chat on stderr
+  const AVCodec* const codec = avcodec_find_encoder_by_name(codec_name.c_str());
+  const AVCodec* const video_codec = avcodec_find_encoder_by_name("mpeg4");
   AVFormatContext* made = nullptr;
   if (codec == nullptr || avformat_alloc_output_context2(
                               &made, nullptr, muxer.c_str(), nullptr) < 0)
     return false;
   const std::unique_ptr<AVFormatContext, decltype(&avformat_free_context)> out(
       made, avformat_free_context);
+  out->url = av_strdup(path.c_str());  // faststart reads the file again
   Track sound;
   Track pictures;
   if (options.audio) {
@@ -212,6 +221,9 @@ bool Encode(const std::filesystem::path& path, const std::string& codec_name,
     sound.encoder->sample_rate = options.rate;
     sound.encoder->time_base = {1, options.rate};
     sound.encoder->sample_fmt = codec->sample_fmts[0];
+    for (const auto* f = codec->sample_fmts; *f != AV_SAMPLE_FMT_NONE; ++f)
+      if (av_get_packed_sample_fmt(*f) == AV_SAMPLE_FMT_S16)
+        sound.encoder->sample_fmt = *f;
     sound.encoder->bit_rate = 64000 * options.channels;
     av_channel_layout_default(&sound.encoder->ch_layout, options.channels);
     if (!OpenTrack(out.get(), sound, codec)) return false;
