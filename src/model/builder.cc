@@ -302,6 +302,11 @@ std::string ShortName(const std::filesystem::path& path) {
   return (folder.empty() ? path.filename() : folder / path.filename()).string();
 }
 
+std::filesystem::path FolderOf(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.parent_path();
+  return folder.empty() ? "." : folder;
+}
+
 uint64_t CheckedElements(const Shape& shape, const std::string& where) {
   uint64_t elements = 1;
   for (int i = 0; i < shape.rank(); ++i) {

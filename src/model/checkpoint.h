@@ -48,6 +48,9 @@ struct Checkpoint {
 // "folder/model.safetensors": enough of a path to find the file by.
 std::string ShortName(const std::filesystem::path& path);
 
+// The folder a file stands in; "." for a bare name.
+std::filesystem::path FolderOf(const std::filesystem::path& path);
+
 // Elements of a shape from a file; throws kBadInput where the product does
 // not fit or a dimension is negative. `where` is "file: tensor name".
 uint64_t CheckedElements(const Shape& shape, const std::string& where);

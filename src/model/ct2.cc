@@ -209,7 +209,7 @@ Checkpoint ReadCt2(const fs::path& path) {
   out.format = "ct2";
   out.naming = Naming::kCt2;
   out.spec.name = ShortName(path);
-  out.vocabulary.folder = path.parent_path();
+  out.vocabulary.folder = FolderOf(path);
   ByteReader in(out.Map(path), out.spec.name);
   const Variables variables = ReadVariables(in);
   out.spec.n_audio_heads = Scalar(variables, "encoder/num_heads");
@@ -219,7 +219,7 @@ Checkpoint ReadCt2(const fs::path& path) {
     if (variable.shape.rank() == 0 || name.ends_with("_scale")) continue;
     AddTensor(variables, name, variable, out.spec.name, &out);
   }
-  ReadConfigFiles(path.parent_path(), &out.spec);
+  ReadConfigFiles(FolderOf(path), &out.spec);
   return out;
 }
 

@@ -104,7 +104,7 @@ Checkpoint ReadGgml(const fs::path& path) {
   out.format = "ggml";
   out.naming = Naming::kOpenAi;
   out.spec.name = ShortName(path);
-  out.vocabulary.folder = path.parent_path();
+  out.vocabulary.folder = FolderOf(path);
   ByteReader in(out.Map(path), out.spec.name);
   ReadHeader(in, &out.spec);
   SkipFilters(in);

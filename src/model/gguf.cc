@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "model/byte_text.h"
 #include "model/bytes.h"
 #include "model/checkpoint.h"
 #include "model/ggml_types.h"
+#include "text/vocabulary.h"
 
 namespace sotto {
 namespace {
@@ -168,7 +168,9 @@ std::vector<std::string> ReadTokens(const Metadata& metadata) {
   const auto* model = FindList<std::string>(metadata, "tokenizer.ggml.model");
   if (model == nullptr || *model != "gpt2") return *list;
   std::vector<std::string> tokens;
-  for (const std::string& token : *list) tokens.push_back(UnspellBytes(token));
+  std::string scratch;
+  for (const std::string& token : *list)
+    tokens.emplace_back(BytesOfAlphabet(token, scratch));
   return tokens;
 }
 
@@ -233,7 +235,7 @@ Checkpoint ReadGguf(const fs::path& path) {
   out.format = "gguf";
   out.naming = Naming::kStt;
   out.spec.name = ShortName(path);
-  out.vocabulary.folder = path.parent_path();
+  out.vocabulary.folder = FolderOf(path);
   const auto bytes = out.Map(path);
   ByteReader in(bytes, out.spec.name);
   in.U32("the magic");

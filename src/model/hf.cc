@@ -97,8 +97,8 @@ void ReadConfigFiles(const fs::path& folder, ModelSpec* spec) {
 }
 
 Checkpoint ReadSafetensorsFile(const fs::path& file) {
-  Checkpoint checkpoint = Start(file.parent_path(), file);
-  ReadConfigFiles(file.parent_path(), &checkpoint.spec);
+  Checkpoint checkpoint = Start(FolderOf(file), file);
+  ReadConfigFiles(FolderOf(file), &checkpoint.spec);
   AddSafetensors(checkpoint.Map(file), ShortName(file), &checkpoint);
   return checkpoint;
 }

@@ -111,7 +111,7 @@ Checkpoint ReadAny(const fs::path& path) {
     Fail(ErrorCode::kNotFound, "{}: no such file or folder", path.string());
   if (fs::is_directory(status)) return ReadFolder(path);
   if (path.filename() == "model.safetensors.index.json")
-    return ReadHfFolder(path.parent_path());
+    return ReadHfFolder(FolderOf(path));
   const MappedFile mapped(path);
   const FormatRow* row = FormatOf(mapped.bytes());
   if (row == nullptr) FailUnknown(path, mapped.bytes());

@@ -199,7 +199,7 @@ void OpenAiReader::Read() {
   if (dims != nullptr) {
     ReadDims(pickle, *dims);
   } else {  // no checkpoint of OpenAI's: what a folder of its kind says
-    ReadConfigFiles(path_.parent_path(), &out_.spec);
+    ReadConfigFiles(FolderOf(path_), &out_.spec);
   }
   ReadHeads(pickle);
   for (size_t i = 0; i + 1 < state->items.size(); i += 2) {
@@ -217,7 +217,7 @@ Checkpoint ReadOpenAi(const fs::path& path) {
   out.format = "openai";
   out.naming = Naming::kOpenAi;
   out.spec.name = ShortName(path);
-  out.vocabulary.folder = path.parent_path();
+  out.vocabulary.folder = FolderOf(path);
   OpenAiReader(path, &out).Read();
   return out;
 }
