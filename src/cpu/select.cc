@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cpu/ref/ref.h"
+#include "cpu/simd/simd.h"
 
 namespace sotto::cpu {
 namespace {
