@@ -167,11 +167,11 @@ void ListFiles(const fs::path& folder, const std::string& prefix,
 }
 
 // "org--name@rev" and "models--org--name" as the user writes them.
-std::string NameOfFolder(std::string folder) {
-  if (folder.starts_with("models--")) folder.erase(0, 8);
-  if (const size_t at = folder.find("--"); at != std::string::npos)
-    folder.replace(at, 2, "/");
-  return folder;
+std::string NameOfFolder(std::string_view folder) {
+  if (folder.starts_with("models--")) folder.remove_prefix(8);
+  const size_t at = folder.find("--");
+  if (at == std::string_view::npos) return std::string(folder);
+  return fmt::format("{}/{}", folder.substr(0, at), folder.substr(at + 2));
 }
 
 void ListOwn(const HubEnvironment& environment, std::vector<FoundModel>& list) {

@@ -56,17 +56,33 @@ bool HasAllShards(const fs::path& folder) {
   }
 }
 
-bool ManifestHolds(const fs::path& folder) {
-  try {
-    const std::optional<PullManifest> manifest = ReadManifest(folder);
-    if (!manifest) return true;
-    return std::all_of(manifest->files.begin(), manifest->files.end(),
-                       [&](const PullManifest::File& file) {
-                         return FileBytes(folder / file.name) == file.bytes;
-                       });
-  } catch (const Error&) {
-    return false;
+bool Holds(const PullManifest& manifest, const fs::path& folder) {
+  return std::all_of(manifest.files.begin(), manifest.files.end(),
+                     [&](const PullManifest::File& file) {
+                       return FileBytes(folder / file.name) == file.bytes;
+                     });
+}
+
+bool Lists(const PullManifest& manifest, const std::string& name) {
+  return std::any_of(manifest.files.begin(), manifest.files.end(),
+                     [&](const auto& file) { return file.name == name; });
+}
+
+// The one .pt, ggml or .gguf file; where there is a manifest, of those in it:
+// `pull org/name/other.bin` puts its file into the same folder.
+std::optional<LocalModel> OnlyFile(
+    const fs::path& folder, const std::optional<PullManifest>& manifest) {
+  std::optional<LocalModel> only;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end;
+       at.increment(error)) {
+    std::optional<LocalModel> model = ModelInFile(at->path());
+    if (!model || model->format == "hf" || model->format == "ct2") continue;
+    if (manifest && !Lists(*manifest, at->path().filename().string())) continue;
+    if (only) return std::nullopt;
+    only = std::move(model);
   }
+  return only;
 }
 
 // Bytes of the regular files of the folder itself; a model has no deeper ones.
@@ -99,8 +115,14 @@ std::optional<LocalModel> ModelInFile(const fs::path& file) {
 
 std::optional<LocalModel> ModelInFolder(const fs::path& folder) {
   std::error_code error;
-  if (!fs::is_directory(folder, error) || !ManifestHolds(folder))
-    return std::nullopt;
+  if (!fs::is_directory(folder, error)) return std::nullopt;
+  std::optional<PullManifest> manifest;
+  try {
+    manifest = ReadManifest(folder);
+  } catch (const Error&) {
+    return std::nullopt;  // nothing vouches for the files
+  }
+  if (manifest && !Holds(*manifest, folder)) return std::nullopt;
   if (HasFile(folder, "config.json")) {
     if (HasTokenizer(folder) &&
         (HasFile(folder, "model.safetensors") || HasAllShards(folder)))
@@ -108,15 +130,7 @@ std::optional<LocalModel> ModelInFolder(const fs::path& folder) {
     if (HasFile(folder, "model.bin") && HasVocabulary(folder))
       return LocalModel{folder, "ct2", FolderBytes(folder)};
   }
-  std::optional<LocalModel> only;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end;
-       at.increment(error)) {
-    std::optional<LocalModel> model = ModelInFile(at->path());
-    if (!model || model->format == "hf" || model->format == "ct2") continue;
-    if (only) return std::nullopt;
-    only = std::move(model);
-  }
-  return only;
+  return OnlyFile(folder, manifest);
 }
 
 bool SaysWhisper(const fs::path& folder) {

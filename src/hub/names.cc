@@ -5,6 +5,9 @@
 #include <array>
 #include <vector>
 
+#include "base/did_you_mean.h"
+#include "base/error.h"
+
 namespace sotto {
 namespace {
 
@@ -196,6 +199,13 @@ std::optional<ModelRef> ParseShortName(std::string_view text) {
   return ref;
 }
 
+// Nobody who writes this means org/name on the hub.
+bool LooksLikePath(std::string_view text) {
+  return text.starts_with('/') || text.starts_with("./") ||
+         text.starts_with("../") || text.starts_with("~") ||
+         text.ends_with('/') || text == "." || text == "..";
+}
+
 }  // namespace
 
 std::span<const ModelName> ModelNames() { return kNames; }
@@ -219,13 +229,14 @@ std::span<const std::string_view> AllModelNames() {
   return names;
 }
 
-bool IsSafeRelativePath(std::string_view path) {
+bool IsSafeRelativePath(std::string_view path, bool allow_hidden) {
   if (path.empty() || path.size() > 1024) return false;
   for (size_t at = 0; at <= path.size();) {
     const size_t end = std::min(path.find('/', at), path.size());
     const std::string_view part = path.substr(at, end - at);
-    // note: a leading dot covers "." and ".." too.
-    if (part.empty() || part.front() == '.' || part.size() > 255) return false;
+    if (part.empty() || part == "." || part == ".." || part.size() > 255 ||
+        (part.front() == '.' && !allow_hidden))
+      return false;
     for (const char c : part)
       if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\')
         return false;
@@ -279,6 +290,8 @@ std::optional<ModelRef> ParseModelRef(std::string_view text) {
       // org/name@refs/pr/1 has slashes too, and is no file.
       if (IsWeightFile(file)) {
         text = text.substr(0, second);
+        // CTranslate2's weights are of no use without the files beside them.
+        if (file == "model.bin") file = {};
       } else {
         file = {};
       }
@@ -303,6 +316,17 @@ std::optional<ModelRef> ParseModelRef(std::string_view text) {
   }
   if (ref) ref->revision = revision;
   return ref;
+}
+
+ModelRef RequireModelRef(std::string_view text) {
+  if (text.empty())
+    Fail(ErrorCode::kBadInput, "model '': want a name, a path or org/name");
+  std::optional<ModelRef> ref;
+  if (!LooksLikePath(text)) ref = ParseModelRef(text);
+  if (!ref)
+    Fail(ErrorCode::kNotFound, "model {}: no such file, folder or model name{}",
+         Printable(text), DidYouMean(text, AllModelNames()));
+  return *ref;
 }
 
 }  // namespace sotto

@@ -51,11 +51,13 @@ struct ModelRef {
 // @revision if wanted, and org/name[@revision]/file.{bin,pt,gguf}. Nothing for
 // other text, such as a path or a misspelt name.
 std::optional<ModelRef> ParseModelRef(std::string_view text);
+// The same, but throws kNotFound with a did-you-mean (kBadInput for "").
+ModelRef RequireModelRef(std::string_view text);
 
 // True for a name that may be joined to a folder of ours: relative, of plain
 // components (no "..", ".", empty, hidden parts, backslash or control
-// character), each at most 255 bytes.
-bool IsSafeRelativePath(std::string_view path);
+// character), each at most 255 bytes. `allow_hidden` admits ".gitattributes".
+bool IsSafeRelativePath(std::string_view path, bool allow_hidden = false);
 
 // Text of a stranger, quoted, in one line of at most 200 plain characters.
 std::string Printable(std::string_view text);

@@ -3,24 +3,17 @@
 
 #include <optional>
 
-#include "base/did_you_mean.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "hub/cache.h"
 #include "hub/layout.h"
 #include "hub/names.h"
+#include "hub/pull.h"
 
 namespace sotto {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Nobody who writes this means org/name on the hub.
-bool LooksLikePath(std::string_view text) {
-  return text.starts_with('/') || text.starts_with("./") ||
-         text.starts_with("../") || text.starts_with("~") ||
-         text.ends_with('/') || text == "." || text == "..";
-}
 
 // A folder with one single-file model in it stands for that file. What is
 // not whole goes to the reader as it is: its error names the missing part.
@@ -39,17 +32,6 @@ std::optional<fs::path> ExistingPath(std::string_view text) {
 
 }  // namespace
 
-ModelRef RequireModelRef(std::string_view model) {
-  if (model.empty())
-    Fail(ErrorCode::kBadInput, "model '': want a name, a path or org/name");
-  std::optional<ModelRef> ref;
-  if (!LooksLikePath(model)) ref = ParseModelRef(model);
-  if (!ref)
-    Fail(ErrorCode::kNotFound, "model {}: no such file, folder or model name{}",
-         Printable(model), DidYouMean(model, AllModelNames()));
-  return *ref;
-}
-
 fs::path ResolveModel(std::string_view model, const ResolveOptions& options) {
   if (const std::optional<fs::path> path = ExistingPath(model)) return *path;
   const ModelRef ref = RequireModelRef(model);
@@ -59,9 +41,13 @@ fs::path ResolveModel(std::string_view model, const ResolveOptions& options) {
         found->source);
     return found->path;
   }
-  Fail(ErrorCode::kNotFound,
-       "model {}: not on this machine; `sotto pull {}` brings it", ref.Text(),
-       ref.Text());
+  if (!options.download)
+    Fail(ErrorCode::kNotFound,
+         "model {}: not on this machine; `sotto pull {}` brings it", ref.Text(),
+         ref.Text());
+  return Pull(model, {.environment = options.environment,
+                      .progress = options.progress})
+      .path;
 }
 
 }  // namespace sotto

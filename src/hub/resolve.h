@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "hub/environment.h"
-#include "hub/names.h"
+#include "hub/pull.h"
 
 namespace sotto {
 
@@ -15,11 +15,8 @@ struct ResolveOptions {
   HubEnvironment environment = HubEnvironment::Read();
   // Bring the model from the hub where no cache has it.
   bool download = true;
+  PullProgress progress = {};
 };
-
-// Text that is no path as a name or org/name. Throws kNotFound with a
-// did-you-mean where it is neither.
-ModelRef RequireModelRef(std::string_view model);
 
 // `model` is a path, a short name, org/name or org/name/file (each with
 // @revision). An existing path wins, then SOTTO_MODELS, then the caches of

@@ -40,7 +40,7 @@ int IdOf(const Vocabulary& vocabulary, std::string_view text) {
 
 // The layout this model follows, if its size fits one.
 std::optional<SpecialTokenIds> LayoutOf(const Vocabulary& vocabulary,
-                                      int n_vocab) {
+                                        int n_vocab) {
   int first = IdOf(vocabulary, "<|endoftext|>");
   if (first < 0) first = IsMultilingual(n_vocab) ? 50257 : 50256;
   const int n_languages = n_vocab - first - kOtherSpecials;

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+# One row per fuzz target: fuzz_<name>.cc with seeds in corpus/<name>/.
+set(SOTTO_FUZZ_TARGETS
+  hub_json
+)
