@@ -26,7 +26,7 @@ Choice Choose(std::span<const float> logits, double temperature, Random& random,
                         : static_cast<int>(max.index);
   const double logprob = LogProbability(logits, max.value, token);
   if (std::isnan(logprob))
-    Fail(ErrorCode::kInternal,
+    Fail(ErrorCode::kDevice,
          "decode: logits after {} tokens of a window are not all numbers",
          n_sampled);
   return {token, logprob};
@@ -50,8 +50,12 @@ Hypothesis DecodeGreedy(const SearchTask& task, double temperature,
       task.prompt.tokens, task.prompt.sot_index, &sot_logits);
   SOTTO_CHECK(logits.size() == static_cast<size_t>(task.tokens.n_vocab));
   // Before the rules, which may write into the same row.
-  if (task.tokens.no_speech >= 0)
+  if (task.tokens.no_speech >= 0) {
     result.no_speech_prob = Probability(sot_logits, task.tokens.no_speech);
+    if (std::isnan(result.no_speech_prob))
+      Fail(ErrorCode::kDevice,
+           "decode: logits at the start of a window are not all numbers");
+  }
 
   for (int i = 0; i < most; ++i) {
     for (const auto& rule : task.rules) rule->Apply(result.tokens, logits);

@@ -25,7 +25,7 @@ std::vector<LanguageProbability> RankLanguages(std::span<const float> logits,
     total += term;
   }
   if (!(total > 0))
-    Fail(ErrorCode::kInternal,
+    Fail(ErrorCode::kDevice,
          "language detection: the logits of the languages are not numbers");
   for (LanguageProbability& language : ranked) language.probability /= total;
   std::stable_sort(ranked.begin(), ranked.end(),

@@ -26,6 +26,14 @@ void ForEachPart(std::string_view text, Take take) {
   }
 }
 
+// For messages, which are one line.
+std::string OneLine(std::string_view text) {
+  std::string line(text.substr(0, 200));
+  for (char& c : line)
+    if (c >= 0 && c < ' ') c = ' ';
+  return line;
+}
+
 template <typename T>
 bool ParseNumber(std::string_view text, T* value) {
   const char* const end = text.data() + text.size();
@@ -43,7 +51,7 @@ std::vector<int> ParseSuppressTokens(std::string_view text) {
       Fail(ErrorCode::kBadInput,
            "suppress_tokens: '{}' in '{}' is no token id, want a comma list of "
            "ids from 0 on, or -1 for the non-speech symbols",
-           part, text);
+           OneLine(part), OneLine(text));
     tokens.push_back(token);
   });
   return tokens;
@@ -58,7 +66,7 @@ std::vector<double> ParseClipTimestamps(std::string_view text) {
       Fail(ErrorCode::kBadInput,
            "clip_timestamps: '{}' in '{}' is no time, want "
            "start,end,start,... in seconds from 0 on",
-           part, text);
+           OneLine(part), OneLine(text));
     times.push_back(seconds);
   });
   for (size_t i = 1; i < times.size(); i += 2)
@@ -66,7 +74,7 @@ std::vector<double> ParseClipTimestamps(std::string_view text) {
       Fail(ErrorCode::kBadInput,
            "clip_timestamps: clip {} of '{}' ends at {} s before its start at "
            "{} s",
-           i / 2 + 1, text, times[i], times[i - 1]);
+           i / 2 + 1, OneLine(text), times[i], times[i - 1]);
   return times;
 }
 

@@ -46,7 +46,10 @@ struct Splitter {
     size_t begin = 0;
     for (const size_t end : cuts) {
       const auto part = all.subspan(begin, end - begin);
-      Add(part, window.start() + Seconds(TimeIndex(part.front())),
+      // Without timestamp rules text may come first.
+      const int start =
+          tokens.IsTimestamp(part.front()) ? TimeIndex(part.front()) : 0;
+      Add(part, window.start() + Seconds(start),
           window.start() + Seconds(TimeIndex(part.back())));
       begin = end;
     }

@@ -36,10 +36,11 @@ struct WindowSegments {
 // Cuts at pairs of timestamps; tokens after the last pair are left to the next
 // window, which starts at that pair. Without a pair all tokens are one segment
 // up to the last timestamp, or to the window's end. `n_audio_ctx`: positions
-// of the encoder, a divisor of kWindowFrames. next_seek is always above
-// window.seek: where the tokens do not move on (they hold <|0.00|> twice, which
-// only a search without timestamp rules can write, and where OpenAI's loop
-// never ends) the next window follows this one.
+// of the encoder, a divisor of kWindowFrames.
+// Differs from OpenAI's loop only for what a search without timestamp rules
+// may write: a segment that starts with text starts with its window (there: at
+// a time below 0), and next_seek is always above window.seek (there: two
+// <|0.00|> are decoded for ever).
 WindowSegments SplitSegments(const Hypothesis& result, const Window& window,
                              const SpecialTokens& tokens, const TextOf& text_of,
                              int n_audio_ctx);

@@ -92,6 +92,11 @@ TEST(SplitSegments, AlwaysMovesOn) {
   EXPECT_THAT(Split({51, 51, 1}, {0, 1}), ElementsAre("0.00-0.00", "1"));
 }
 
+TEST(SplitSegments, TextBeforeTheFirstTimeStartsWithTheWindow) {
+  EXPECT_THAT(Split({1, 151, 151, 2, 201, 201}, {100, 3000}),
+              ElementsAre("1.00-3.00 b", "3.00-4.00 c", "400"));
+}
+
 TEST(SplitSegments, OtherEncoderLengthsHaveOtherTimeSteps) {
   const SpecialTokens t = SmallTokens(1501);
   Hypothesis result;
