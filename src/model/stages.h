@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "ir/graph.h"
@@ -27,7 +28,12 @@ struct StageShape {
   int slots = 1;       // rows of the KV states
   int frames = 3000;   // log-mel frames; encoder positions are (frames+1)/2
   friend bool operator==(const StageShape&, const StageShape&) = default;
+  // "batch=1 tokens=4 kv=448 rows=1 slots=1 audio=1500" for this stage.
+  std::string ToString(Stage stage) const;
 };
+
+// Encoder positions of so many log-mel frames: 3000 gives 1500.
+constexpr int EncoderPositions(int frames) { return (frames - 1) / 2 + 1; }
 
 // Inputs and outputs by name (shapes with B = batch, S = tokens,
 // A = encoder positions, d = width, V = vocabulary):
@@ -39,7 +45,16 @@ struct StageShape {
 //             states self_k.I, self_v.I [slots, heads, n_text_ctx, head_dim]
 //   decode    as prefill with S = 1 and no rows              -> logits [B,1,V]
 // `audio` is an input of cross_kv under the name it has as encoder output.
+// prefill and decode also read cross_k.I and cross_v.I. Row (b, s) of tokens
+// stands at position pos[b] + s of slot[b]; pos[b] + S is at most the extent.
+// Throws Error(kBadInput) where the shape does not suit the model.
 ir::Graph BuildStage(const ModelSpec& spec, Stage stage,
                      const StageShape& shape);
+
+// The stage's extra rules behind ir::Verify: exactly the inputs, outputs and
+// states above, with these shapes. Holds before and after every pass; element
+// types of states are the passes' to choose. Throws Error(kInternal).
+void VerifyStage(const ModelSpec& spec, Stage stage, const StageShape& shape,
+                 const ir::Graph& graph);
 
 }  // namespace sotto
