@@ -2,7 +2,9 @@
 #include "decode/row_math.h"
 
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -93,27 +95,46 @@ float PlainExp(float x) {
                               (static_cast<int32_t>(n) << 23));
 }
 
-TEST(RowMath, SameBitsAsPlainCodeInSixteenLanes) {
-  Random random(4);
-  for (const int n : kSizes) {
-    const std::vector<float> row = RandomRow(n, random, 50);
-    const float max = MaxOf(row).value;
-    double want = 0;
-    for (size_t at = 0; at < row.size();) {
-      // A block of whole groups, and what is left of the row by itself.
-      const size_t left = row.size() - at;
-      const size_t size =
-          left < 16 ? left : std::min(kSumBlock, left / 16 * 16);
-      float lanes[16] = {};
-      for (size_t i = 0; i < size; ++i)
-        lanes[i % 16] += PlainExp(row[at + i] - max);
-      double block = 0;
-      for (const float lane : lanes) block += static_cast<double>(lane);
-      want += block;
-      at += size;
-    }
-    EXPECT_EQ(SumExp(row, max), want) << n;
+double PlainSumExp(const std::vector<float>& row, float max) {
+  double sum = 0;
+  for (size_t at = 0; at < row.size();) {
+    // A block of whole groups, and what is left of the row by itself.
+    const size_t left = row.size() - at;
+    const size_t size = left < 16 ? left : std::min(kSumBlock, left / 16 * 16);
+    float lanes[16] = {};
+    for (size_t i = 0; i < size; ++i)
+      lanes[i % 16] += PlainExp(row[at + i] - max);
+    double block = 0;
+    for (const float lane : lanes) block += static_cast<double>(lane);
+    sum += block;
+    at += size;
   }
+  return sum;
+}
+
+// On every instruction set that this machine has.
+TEST(RowMath, SameBitsAsPlainCodeInSixteenLanes) {
+  int64_t targets = hwy::SupportedTargets();
+  while (targets != 0) {
+    const int64_t target = targets & -targets;
+    targets ^= target;
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    SCOPED_TRACE(hwy::TargetName(target));
+    Random random(4);
+    for (const int n : kSizes) {
+      const std::vector<float> row = RandomRow(n, random, 50);
+      const RowMax max = MaxOf(row);
+      EXPECT_EQ(max.value, *std::max_element(row.begin(), row.end())) << n;
+      EXPECT_EQ(SumExp(row, max.value), PlainSumExp(row, max.value)) << n;
+      std::vector<float> terms(row.size());
+      ExpTerms(row, max.value, 1, terms);
+      for (size_t i = 0; i < row.size(); ++i)
+        ASSERT_EQ(terms[i], PlainExp(row[i] - max.value)) << i << " of " << n;
+    }
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
 }  // namespace

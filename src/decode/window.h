@@ -37,7 +37,9 @@ class WindowCursor {
   // end of the sound at the latest.
   std::optional<Window> Next();
 
-  // Tokens to decode the current window after: BuildPrompt's `previous`.
+  // Tokens to decode the current window after: BuildPrompt's `previous`. A
+  // carried initial prompt leaves n_text_ctx / 2 - 1 - its length to what was
+  // said; one that leaves 0 or less gives way to all of it, as PythonTail says.
   std::vector<int> PreviousText() const;
 
   // Takes the result of the current window: keeps its segments unless it is
