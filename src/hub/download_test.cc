@@ -26,14 +26,18 @@ RetryPolicy Quick() {
 
 class DownloadTest : public ::testing::Test {
  protected:
+  FakeHub& hub() {
+    fake_.Settle();
+    return fake_;
+  }
   DownloadTest() {
     file().body = RandomBytes(300'000, 1);
-    job_ = {.url = hub_.url() + kPath,
+    job_ = {.url = hub().url() + kPath,
             .target = folder_.path() / "w.bin",
             .bytes = file().body.size(),
             .digest = {Digest::Kind::kSha256, Sha256Hex(file().body)}};
   }
-  FakeFile& file() { return hub_.repositories["a/b"]["w.bin"]; }
+  FakeFile& file() { return hub().repositories["a/b"]["w.bin"]; }
   void Run() { Download(client_, job_, Quick(), {}); }
   std::string Failure() {
     try {
@@ -61,7 +65,7 @@ class DownloadTest : public ::testing::Test {
   }
 
   TestFolder folder_;
-  FakeHub hub_;
+  FakeHub fake_;
   HttpClient client_{{.connect = std::chrono::milliseconds(2000),
                       .stall = std::chrono::milliseconds(300)}};
   DownloadJob job_;
@@ -76,14 +80,14 @@ TEST_F(DownloadTest, BringsTheFile) {
   });
   EXPECT_EQ(last, 300'000u);
   ExpectWhole();
-  EXPECT_EQ(hub_.Count("w.bin"), 1u);
+  EXPECT_EQ(hub().Count("w.bin"), 1u);
 }
 
 TEST_F(DownloadTest, GoesOnWhereACutTransferEnded) {
   file().faults = {{Kind::kCut, 100'000}, {Kind::kCut, 50'000}};
   Run();
   ExpectWhole();
-  const auto requests = hub_.hub().requests();
+  const auto requests = hub().hub().requests();
   ASSERT_EQ(requests.size(), 3u);
   EXPECT_EQ(requests[0].Header("range"), "");
   EXPECT_EQ(requests[1].Header("range"), "bytes=100000-");
@@ -95,17 +99,17 @@ TEST_F(DownloadTest, GoesOnInALaterRun) {
   file().faults.assign(4, {Kind::kCut, 60'000});
   EXPECT_THAT(Failure(), HasSubstr("the transfer broke off"));
   ASSERT_TRUE(HasPart());
-  hub_.hub().Forget();
+  hub().hub().Forget();
   Run();
   ExpectWhole();
-  ASSERT_EQ(hub_.hub().requests().size(), 1u);
-  EXPECT_EQ(hub_.hub().requests()[0].Header("range"), "bytes=240000-");
+  ASSERT_EQ(hub().hub().requests().size(), 1u);
+  EXPECT_EQ(hub().hub().requests()[0].Header("range"), "bytes=240000-");
 }
 
 TEST_F(DownloadTest, StopsAfterSoManyTries) {
   file().faults.assign(100, {Kind::kCut, 0});
-  EXPECT_THAT(Failure(), HasSubstr(hub_.url() + kPath));
-  EXPECT_EQ(hub_.hub().requests().size(), 4u);
+  EXPECT_THAT(Failure(), HasSubstr(hub().url() + kPath));
+  EXPECT_EQ(hub().hub().requests().size(), 4u);
 }
 
 TEST_F(DownloadTest, MegabytesOfProgressRenewTheTries) {
@@ -115,14 +119,14 @@ TEST_F(DownloadTest, MegabytesOfProgressRenewTheTries) {
   file().faults.assign(7, {Kind::kCut, (1 << 20) + 1});
   Run();
   ExpectWhole();
-  EXPECT_EQ(hub_.hub().requests().size(), 8u);
+  EXPECT_EQ(hub().hub().requests().size(), 8u);
 }
 
 TEST_F(DownloadTest, ChangedFileBeginsAgain) {
   LeavePart(RandomBytes(100'000, 99), "\"of-another-file\"");
   Run();
   ExpectWhole();
-  const auto requests = hub_.hub().requests();
+  const auto requests = hub().hub().requests();
   ASSERT_EQ(requests.size(), 1u);  // the server answers 200, all of it
   EXPECT_EQ(requests[0].Header("if-range"), "\"of-another-file\"");
 }
@@ -131,7 +135,7 @@ TEST_F(DownloadTest, ServerThatIgnoresIfRangeIsFoundOut) {
   LeavePart(RandomBytes(100'000, 99), Tag());  // right tag, wrong bytes
   Run();
   ExpectWhole();
-  EXPECT_EQ(hub_.hub().requests().size(), 2u);
+  EXPECT_EQ(hub().hub().requests().size(), 2u);
 }
 
 TEST_F(DownloadTest, OddPartsDoNoHarm) {
@@ -149,7 +153,7 @@ TEST_F(DownloadTest, OddPartsDoNoHarm) {
     Run();
     ExpectWhole();
   }
-  for (const FakeRequest& request : hub_.hub().requests())
+  for (const FakeRequest& request : hub().hub().requests())
     EXPECT_EQ(request.Header("x-evil"), "");
 }
 
@@ -175,7 +179,7 @@ TEST_F(DownloadTest, WrongChecksumLeavesNothing) {
   EXPECT_THAT(error, HasSubstr("sha256"));
   EXPECT_THAT(error, HasSubstr(job_.digest.hex));
   EXPECT_FALSE(HasPart());
-  EXPECT_EQ(hub_.hub().requests().size(), 1u);  // asking again is no cure
+  EXPECT_EQ(hub().hub().requests().size(), 1u);  // asking again is no cure
   EXPECT_TRUE(fs::is_empty(folder_.path()));
 }
 
@@ -237,48 +241,49 @@ TEST_F(DownloadTest, StalledServerIsGivenUp) {
   file().faults = {{Kind::kStall, 1000}};
   Run();
   ExpectWhole();
-  EXPECT_EQ(hub_.hub().requests()[1].Header("range"), "bytes=1000-");
+  EXPECT_EQ(hub().hub().requests()[1].Header("range"), "bytes=1000-");
 }
 
 TEST_F(DownloadTest, RefusalsSayWhy) {
-  job_.url = hub_.url() + "/a/b/resolve/main/gone.bin";
+  job_.url = hub().url() + "/a/b/resolve/main/gone.bin";
   EXPECT_THAT(Failure(), HasSubstr("gone.bin: not found (HTTP 404)"));
-  hub_.error_code = "EntryNotFound";
+  hub().error_code = "EntryNotFound";
   EXPECT_THAT(Failure(), HasSubstr("no such file (HTTP 404)"));
-  hub_.error_code = "";
-  hub_.token = "secret";
+  hub().error_code = "";
+  hub().token = "secret";
   EXPECT_THAT(Failure(), HasSubstr("private one that wants HF_TOKEN"));
   job_.token = "wrong";
   EXPECT_THAT(Failure(), HasSubstr("HF_TOKEN gives no access"));
-  hub_.error_code = "GatedRepo";
+  hub().error_code = "GatedRepo";
   EXPECT_THAT(Failure(), HasSubstr("accept its terms"));
   EXPECT_EQ(Failure().find("wrong"), std::string::npos) << "shows the token";
 }
 
 TEST_F(DownloadTest, TokenStaysWithItsOrigin) {
   file().large = true;
-  hub_.token = job_.token = "secret";
+  hub().token = job_.token = "secret";
   Run();
   ExpectWhole();
-  ASSERT_EQ(hub_.hub().requests().size(), 1u);
-  EXPECT_EQ(hub_.hub().requests()[0].Header("authorization"), "Bearer secret");
-  ASSERT_EQ(hub_.storage().requests().size(), 1u);
-  EXPECT_FALSE(hub_.storage().requests()[0].headers.contains("authorization"));
+  ASSERT_EQ(hub().hub().requests().size(), 1u);
+  EXPECT_EQ(hub().hub().requests()[0].Header("authorization"), "Bearer secret");
+  ASSERT_EQ(hub().storage().requests().size(), 1u);
+  EXPECT_FALSE(hub().storage().requests()[0].headers.contains("authorization"));
   // The same port under another name is another host too.
   fs::remove(job_.target);
-  hub_.storage().Forget();
-  hub_.storage_url = hub_.storage().url("localhost");
-  job_.url = hub_.storage().url() + "/store/a/b/w.bin";
+  hub().storage().Forget();
+  hub().storage_url = hub().storage().url("localhost");
+  job_.url = hub().storage().url() + "/store/a/b/w.bin";
   FakeServer sends_back([&](const FakeRequest& request) {
     EXPECT_EQ(request.Header("authorization"), "Bearer secret");
-    return FakeAnswer{.status = 307,
-                      .headers = {{"Location", hub_.storage().url("localhost") +
-                                                   "/store/a/b/w.bin"}}};
+    return FakeAnswer{
+        .status = 307,
+        .headers = {{"Location",
+                     hub().storage().url("localhost") + "/store/a/b/w.bin"}}};
   });
   job_.url = sends_back.url() + "/x";
   Run();
   EXPECT_FALSE(
-      hub_.storage().requests().at(0).headers.contains("authorization"));
+      hub().storage().requests().at(0).headers.contains("authorization"));
 }
 
 TEST_F(DownloadTest, TokenFollowsARedirectWithinTheOrigin) {
@@ -385,11 +390,13 @@ TEST_F(DownloadTest, EmptyFileNeedsNoRequest) {
 
 TEST_F(DownloadTest, TextHasALimit) {
   file().body = "hello";
-  EXPECT_EQ(DownloadText(client_, hub_.url() + kPath, "", 5, Quick()), "hello");
-  EXPECT_THROW(DownloadText(client_, hub_.url() + kPath, "", 4, Quick()),
+  EXPECT_EQ(DownloadText(client_, hub().url() + kPath, "", 5, Quick()),
+            "hello");
+  EXPECT_THROW(DownloadText(client_, hub().url() + kPath, "", 4, Quick()),
                Error);
   file().faults = {{Kind::kCut, 2}, {Kind::kStatus, 502}};
-  EXPECT_EQ(DownloadText(client_, hub_.url() + kPath, "", 5, Quick()), "hello");
+  EXPECT_EQ(DownloadText(client_, hub().url() + kPath, "", 5, Quick()),
+            "hello");
 }
 
 TEST(ContentRange, ReadsTheRfcForm) {

@@ -118,6 +118,8 @@ void FakeServer::Forget() {
   requests_.clear();
 }
 
+void FakeServer::Settle() const { const std::lock_guard lock(mutex_); }
+
 void FakeServer::Accept() {
   for (;;) {
     const int connection = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);

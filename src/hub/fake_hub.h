@@ -52,6 +52,8 @@ class FakeServer {
   std::string url(const std::string& host = "127.0.0.1") const;
   std::vector<FakeRequest> requests() const;
   void Forget();
+  // What the handler did so far happened before this returns, for memory too.
+  void Settle() const;
 
  private:
   void Accept();
@@ -111,6 +113,11 @@ class FakeHub {
   std::string storage_url;
   std::chrono::milliseconds pause{0};
 
+  // Before members are read or changed: see FakeServer::Settle.
+  void Settle() const {
+    hub_.Settle();
+    storage_.Settle();
+  }
   std::string url() const { return hub_.url(); }
   FakeServer& hub() { return hub_; }
   FakeServer& storage() { return storage_; }
