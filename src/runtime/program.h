@@ -96,6 +96,8 @@ class Program {
 
   // Unique in this process, unlike the address, which may be used again.
   uint64_t id() const { return id_; }
+  // Expires with the program: sessions drop what they keep for it.
+  std::weak_ptr<const void> alive() const { return alive_; }
   const ir::Graph& graph() const { return graph_; }
   const std::vector<std::unique_ptr<Step>>& steps() const { return steps_; }
   const MemoryPlan& plan() const { return plan_; }
@@ -106,13 +108,15 @@ class Program {
     scratch_offsets_ = std::move(offsets);
   }
   double flops() const;
-  // One line a step: number, op, kernel, operands, arena offset, bytes.
+  // Totals, then one line a step: number, op, kernel, result with its home,
+  // operands.
   std::string ToString() const;
 
  private:
   static uint64_t NextId();
 
   uint64_t id_ = NextId();
+  std::shared_ptr<const void> alive_ = std::make_shared<char>();
   ir::Graph graph_;
   std::vector<std::unique_ptr<Step>> steps_;
   MemoryPlan plan_;
