@@ -69,6 +69,8 @@ def check_file(root, path):
                 continue
             if folder not in folders:
                 yield f"{where}: {name} may not be included in {folder}"
+            if name.endswith("_fwd.hpp"):  # declarations only
+                continue
             suffix = HEADER_LIBRARIES.get(pattern)
             if path.suffix == ".h" and not (suffix and
                                             path.name.endswith(suffix)):

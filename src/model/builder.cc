@@ -337,7 +337,7 @@ std::shared_ptr<const WeightStore> WeightStoreBuilder::Build(
     bool encoder_only) {
   Assembler assembler(checkpoint, encoder_only);
   assembler.CompleteSpec();
-  std::shared_ptr<WeightStore> store(new WeightStore);
+  auto store = std::make_shared<WeightStore>(WeightStore::Key());
   checkpoint.spec.Check(encoder_only);
   assembler.Collect(Side::kEncoder, &store->entries_);
   const bool decoder =

@@ -28,18 +28,18 @@ struct ConvertOptions {
   // f32, f16 (or bf16, where the format has it); the source's where unset. A
   // quantised source is kept as it is where the target has that very type,
   // and else becomes f16.
-  std::optional<DType> dtype;
+  std::optional<DType> dtype = {};
   // Type of the matrices: q4_0 to q8_0 (ggml, gguf), q4_K to q6_K (gguf; ggml
   // where the width is a multiple of 256), i8 (ct2). Rows that are not whole
   // blocks take the next type that fits, as llama.cpp does (gguf).
-  std::optional<DType> quantisation;
+  std::optional<DType> quantisation = {};
   // Of the file: NAME.pt, ggml-NAME.bin, NAME-F16.gguf. The source's where
   // empty.
-  std::string name;
+  std::string name = {};
   // gguf: OpenAI's tensor names instead of transcribe.cpp's.
   bool gguf_openai_names = false;
   // Called after each tensor with values done and in all.
-  std::function<void(int64_t done, int64_t total)> progress;
+  std::function<void(int64_t done, int64_t total)> progress = {};
 };
 
 // Writes a folder that other tools of the format read, and gives the path to

@@ -2,6 +2,7 @@
 // A CTranslate2 folder: WhisperSpec revision 3 in binary version 6, variables
 // in the order of their names, as that project's converter writes it.
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "model/convert_job.h"
 #include "model/json.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A Hugging Face folder, as transformers' WhisperForConditionalGeneration
 // saves it: names under "model.", the output matrix tied and left out.
+#include <nlohmann/json.hpp>
+
 #include "model/convert_job.h"
 #include "model/json.h"
 

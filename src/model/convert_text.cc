@@ -3,6 +3,7 @@
 // or made from what the model says itself.
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <unordered_map>
 

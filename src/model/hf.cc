@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Hugging Face folders: model.safetensors, whole or in shards, and
 // config.json.
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"

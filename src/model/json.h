@@ -1,45 +1,19 @@
 // SPDX-License-Identifier: MIT
-// JSON files of the model folders, with errors that name file and key. Only
-// for .cc files: it pulls in the JSON library.
+// JSON files of the model folders, with errors that name file and key.
 #pragma once
 
-#include <filesystem>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
-
-#include "base/error.h"
-#include "base/file.h"
 
 namespace sotto {
 
 // Parses an object. Throws kBadInput with the byte where it stops being JSON.
-inline nlohmann::json ParseJsonObject(std::string_view text,
-                                      const std::string& file) {
-  nlohmann::json value;
-  try {
-    value = nlohmann::json::parse(text);
-  } catch (const nlohmann::json::parse_error& error) {
-    Fail(ErrorCode::kBadInput, "{}: not JSON at byte {}", file, error.byte);
-  } catch (const nlohmann::json::exception&) {
-    Fail(ErrorCode::kBadInput, "{}: not JSON that can be read", file);
-  }
-  if (!value.is_object())
-    Fail(ErrorCode::kBadInput, "{}: {}, want a JSON object", file,
-         value.type_name());
-  return value;
-}
+nlohmann::json ParseJsonObject(std::string_view text, const std::string& file);
 
 // A number from 0 to 2^30 under `key`; `missing` where the key is absent or
 // null.
-inline int JsonInt(const nlohmann::json& object, const char* key, int missing,
-                   const std::string& file) {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return missing;
-  if (!found->is_number_unsigned() || found->get<uint64_t>() > 1u << 30)
-    Fail(ErrorCode::kBadInput, "{}: {} is {}, want a number", file, key,
-         found->is_number() ? found->dump() : found->type_name());
-  return found->get<int>();
-}
+int JsonInt(const nlohmann::json& object, const char* key, int missing,
+            const std::string& file);
 
 }  // namespace sotto

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "model/safetensors.h"
 
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "model/bytes.h"

@@ -61,6 +61,13 @@ struct VocabularySource {
 // thread. Formats are told by content, not by file name.
 class WeightStore {
  public:
+  // Only WeightStoreBuilder can make one.
+  class Key {
+    friend class WeightStoreBuilder;
+    Key() {}
+  };
+  explicit WeightStore(Key) {}
+
   // `path`: a file (.safetensors, .pt, ggml .bin, .gguf, model.bin) or a
   // folder. In a folder the first of these is taken: Hugging Face
   // (model.safetensors.index.json, model.safetensors), CTranslate2
@@ -98,7 +105,6 @@ class WeightStore {
 
  private:
   friend class WeightStoreBuilder;
-  WeightStore() = default;
 
   ModelSpec spec_;
   VocabularySource vocabulary_;

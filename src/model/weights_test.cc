@@ -1,64 +1,26 @@
 // SPDX-License-Identifier: MIT
 #include "model/weights.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <cstring>
 
 #include "base/error.h"
 #include "model/names.h"
+#include "model/test_folder.h"
 #include "tiny_model.h"
 
 namespace sotto {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
-
-fs::path Data(const char* name) {
-  const char* root = std::getenv("SOTTO_TEST_DATA");
-  return root == nullptr ? fs::path() : fs::path(root) / name;
-}
-
-fs::path Model(const char* name) {
-  const char* root = std::getenv("SOTTO_MODELS");
-  return (root != nullptr ? fs::path(root)
-                          : HomeDirectory() / ".cache/sotto/models") /
-         name;
-}
-
-std::string ErrorOf(const fs::path& path, bool encoder_only = false) {
-  try {
-    WeightStore::Load(path, encoder_only);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-std::vector<float> All(const WeightStore& store, std::string_view name) {
-  const int64_t n = store.Get(name).tensor.Elements();
-  std::vector<float> values(static_cast<size_t>(n));
-  store.Read(name, 0, n, values.data());
-  return values;
-}
-
-// Bits, not values: -0 and NaN count.
-void ExpectSameBits(const WeightStore& a, const WeightStore& b,
-                    std::string_view name) {
-  const auto x = All(a, name), y = All(b, name);
-  ASSERT_EQ(x.size(), y.size()) << name;
-  EXPECT_EQ(0, std::memcmp(x.data(), y.data(), 4 * x.size())) << name;
-}
 
 // The published tiny.en through two formats from two sources.
 TEST(RealModels, TinyEnAgreesWithItsHuggingFaceBlocks) {
-  const fs::path blocks = Data("whisper-tiny.en-blocks");
+  const fs::path blocks = TestData("whisper-tiny.en-blocks");
   if (!fs::exists(blocks)) GTEST_SKIP() << "no whisper-tiny.en-blocks";
-  if (!fs::exists(Model("tiny.en"))) GTEST_SKIP() << "no model tiny.en";
-  const auto ct2 = WeightStore::Load(Model("tiny.en"));
+  if (!fs::exists(TestModel("tiny.en"))) GTEST_SKIP() << "no model tiny.en";
+  const auto ct2 = WeightStore::Load(TestModel("tiny.en"));
   const auto hf = WeightStore::Load(blocks, /*encoder_only=*/true);
   EXPECT_EQ(ct2->format(), "ct2");
   EXPECT_EQ(hf->format(), "hf");
@@ -74,10 +36,10 @@ TEST(RealModels, TinyEnAgreesWithItsHuggingFaceBlocks) {
 }
 
 TEST(RealModels, BaseAgreesWithItsHuggingFaceEncoder) {
-  const fs::path encoder = Data("whisper-base-encoder");
+  const fs::path encoder = TestData("whisper-base-encoder");
   if (!fs::exists(encoder)) GTEST_SKIP() << "no whisper-base-encoder";
-  if (!fs::exists(Model("base"))) GTEST_SKIP() << "no model base";
-  const auto ct2 = WeightStore::Load(Model("base"));
+  if (!fs::exists(TestModel("base"))) GTEST_SKIP() << "no model base";
+  const auto ct2 = WeightStore::Load(TestModel("base"));
   const auto hf = WeightStore::Load(encoder, /*encoder_only=*/true);
   EXPECT_TRUE(ct2->spec().is_multilingual());
   EXPECT_EQ(ct2->spec().n_languages(), 99);
@@ -88,20 +50,20 @@ TEST(RealModels, BaseAgreesWithItsHuggingFaceEncoder) {
 }
 
 TEST(RealModels, RefusesIncompleteModelsNamingTheFirstMissingTensor) {
-  if (Data("").empty()) GTEST_SKIP() << "no SOTTO_TEST_DATA";
-  EXPECT_EQ(ErrorOf(Data("whisper-tiny.en-blocks")),
+  if (TestData("").empty()) GTEST_SKIP() << "no SOTTO_TEST_DATA";
+  EXPECT_EQ(LoadError(TestData("whisper-tiny.en-blocks")),
             "whisper-tiny.en-blocks/model.safetensors: no tensor "
             "model.decoder.embed_tokens.weight");
-  EXPECT_EQ(ErrorOf(Data("whisper-base-encoder")),
+  EXPECT_EQ(LoadError(TestData("whisper-base-encoder")),
             "whisper-base-encoder/model.safetensors: no tensor "
             "model.decoder.embed_tokens.weight");
 }
 
 TEST(RealModels, ReadsRangesAndHalves) {
-  if (!fs::exists(Model("tiny.en"))) GTEST_SKIP() << "no model tiny.en";
-  const auto store = WeightStore::Load(Model("tiny.en"));
+  if (!fs::exists(TestModel("tiny.en"))) GTEST_SKIP() << "no model tiny.en";
+  const auto store = WeightStore::Load(TestModel("tiny.en"));
   const char* name = "dec.1.cross.v.w";
-  const auto all = All(*store, name);
+  const auto all = AllValues(*store, name);
   std::vector<float> part(100);
   store->Read(name, 777, 100, part.data());
   EXPECT_EQ(0, std::memcmp(part.data(), all.data() + 777, 400));
@@ -109,7 +71,7 @@ TEST(RealModels, ReadsRangesAndHalves) {
   store->ReadF16(name, 777, 100, half.data());
   for (size_t i = 0; i < 100; ++i) EXPECT_EQ(ToFloat(half[i]), part[i]);
   store->Release(name);
-  EXPECT_EQ(All(*store, name), all);
+  EXPECT_EQ(AllValues(*store, name), all);
   EXPECT_THROW(store->Get("dec.9.fc1.w"), Error);
 }
 
@@ -122,7 +84,7 @@ TEST(TinyModel, IsTheSameForTheSameSeed) {
   for (const auto& [name, entry] : a->entries()) {
     ExpectSameBits(*a, *b, name);
     if (name == "enc.pos") continue;
-    EXPECT_NE(All(*a, name), All(*c, name)) << name;
+    EXPECT_NE(AllValues(*a, name), AllValues(*c, name)) << name;
   }
   EXPECT_EQ(a->entries().size(), 7u + 15u + 4u + 24u);
 }
