@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
 # One row per fuzz target: fuzz_<name>.cc with seeds in corpus/<name>/.
 set(SOTTO_FUZZ_TARGETS
+  ct2
   decode
+  ggml
+  gguf
   hub_json
+  openai_pt
+  safetensors
 )
