@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// What follows the sums of a linear layer: bias, GELU, residual, rounding.
+// One function for row and tile kernels, so that they agree in every bit.
+#pragma once
+
+#include "cpu/kernel.h"
+#include "cpu/x86/exp.h"
+
+namespace sotto::cpu::x86 {
+
+// Finishes columns [column, column + 16) of row `row`, as far as they exist.
+SOTTO_AVX512_INLINE void FinishLanes(const LinearArgs& args, int64_t row,
+                                     int64_t column, __m512 sum) {
+  const __mmask16 lanes = FirstLanes(args.n - column);
+  if (args.bias != nullptr)
+    sum = _mm512_add_ps(sum, LoadRow(args.bias + column, lanes));
+  if (args.act == ir::Activation::kGelu) sum = Gelu(sum);
+  if (args.residual != nullptr) {
+    const int64_t from =
+        row < args.residual_rows ? row : row % args.residual_rows;
+    sum = _mm512_add_ps(
+        sum,
+        LoadRow(args.residual + from * args.residual_stride + column, lanes));
+  }
+  const int64_t at = row * args.y_stride + column;
+  if (args.y_type == DType::kBF16) {
+    StoreRow(static_cast<BF16*>(args.y) + at, lanes, sum);
+  } else {
+    StoreRow(static_cast<float*>(args.y) + at, lanes, sum);
+  }
+}
+
+// Finishes `rows` x 16 `panels` sums at c.
+SOTTO_AVX512_INLINE void FinishBlock(const LinearArgs& args, int64_t row,
+                                     int64_t column, int64_t rows,
+                                     int64_t panels, const float* c,
+                                     int64_t c_stride) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t p = 0; p < panels; ++p)
+      FinishLanes(args, row + r, column + p * kLanes,
+                  _mm512_loadu_ps(c + r * c_stride + p * kLanes));
+}
+
+}  // namespace sotto::cpu::x86
