@@ -64,7 +64,7 @@ CpuFeatures Detect() {
   f.avx512_vnni = f.avx512 && Bit(seven.c, 11);
   const bool amx = f.avx512 && tiles && Bit(seven.d, 24) &&
                    (Bit(seven.d, 22) || Bit(seven.d, 25)) && AskForTiles();
-  f.amx_bf16 = amx && Bit(seven.d, 22);
+  f.amx_bf16 = amx && f.avx512_bf16 && Bit(seven.d, 22);
   f.amx_int8 = amx && Bit(seven.d, 25);
   return f;
 }

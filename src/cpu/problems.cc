@@ -99,9 +99,13 @@ struct LinearProblem final : Problem {
     // Units that flush denormals lose 2^-126 per product.
     const float flushed =
         order == Order::kChain ? 0 : static_cast<float>(args.k) * 0x1p-126f;
+    // Units of bf16 take f32 inputs rounded.
+    const bool rounded = args.x_type == DType::kF32 &&
+                         (order == Order::kPairs || order == Order::kTile);
+    const float relative =
+        static_cast<float>(args.k + 4) * kUnit + (rounded ? 0x1p-8f : 0.0f);
     for (size_t i = 0; i < size.size(); ++i)
-      size[i] = size[i] * static_cast<float>(args.k + 4) * kUnit *
-                    (gelu ? 1.13f : 1.0f) +
+      size[i] = size[i] * relative * (gelu ? 1.13f : 1.0f) +
                 (gelu ? size[i] * 4e-7f : 0.0f) + flushed +
                 std::abs(want[i]) * (OutputError(args.y_type) + kUnit);
     return size;

@@ -6,6 +6,9 @@
 
 #include "cpu/ref/ref.h"
 #include "cpu/simd/simd.h"
+#if defined(__x86_64__)
+#include "cpu/x86/x86.h"
+#endif
 
 namespace sotto::cpu {
 namespace {

@@ -17,10 +17,11 @@
 #include "cpu/x86/dot.h"
 #include "cpu/x86/exp.h"
 #include "cpu/x86/rows.h"
+#include "cpu/x86/x86.h"
 
 namespace sotto::cpu::x86 {
 
-inline constexpr int64_t kHeadDim = 64;  // of every Whisper; others are refused
+inline constexpr int64_t kHeadDim = kX86HeadDim;
 
 // What one thread needs for a group of at most R rows: small enough to stay
 // in the first and second cache with a block of keys and values.

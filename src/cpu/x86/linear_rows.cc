@@ -71,17 +71,17 @@ size_t Scratch(const LinearArgs& args) {
 }  // namespace
 }  // namespace x86
 
-void LinearRowsAvx512Bf16(const LinearArgs& args, const Context& context) {
+void LinearAvx512RowBf16(const LinearArgs& args, const Context& context) {
   x86::Run<x86::PairsOrder>(args, context);
 }
-size_t LinearRowsAvx512Bf16Scratch(const LinearArgs& args, int /*threads*/) {
+size_t LinearAvx512RowBf16Scratch(const LinearArgs& args, int /*threads*/) {
   return x86::Scratch(args);
 }
 
-void LinearRowsTileBf16(const LinearArgs& args, const Context& context) {
+void LinearAmxRowBf16(const LinearArgs& args, const Context& context) {
   x86::Run<x86::TileOrder>(args, context);
 }
-size_t LinearRowsTileBf16Scratch(const LinearArgs& args, int /*threads*/) {
+size_t LinearAmxRowBf16Scratch(const LinearArgs& args, int /*threads*/) {
   return x86::Scratch(args);
 }
 

@@ -20,12 +20,11 @@ struct Kernel {
 
 const Kernel kKernels[] = {
     {"avx512_bf16", &LinearAvx512Bf16, &LinearAvx512Bf16Scratch, Order::kPairs},
-    {"row_bf16", &LinearRowsAvx512Bf16, &LinearRowsAvx512Bf16Scratch,
+    {"avx512_row_bf16", &LinearAvx512RowBf16, &LinearAvx512RowBf16Scratch,
      Order::kPairs},
     {"amx_bf16 emulated", &RunLinearTiles<EmulatedTiles>, &LinearTilesScratch,
      Order::kTile},
-    {"row_amx_bf16", &LinearRowsTileBf16, &LinearRowsTileBf16Scratch,
-     Order::kTile},
+    {"amx_row_bf16", &LinearAmxRowBf16, &LinearAmxRowBf16Scratch, Order::kTile},
 };
 const Kernel kHardware = {"amx_bf16", &LinearAmxBf16, &LinearAmxBf16Scratch,
                           Order::kTile};

@@ -3,11 +3,10 @@
 // cpu/kernel.h; f32 sums, f32 or bf16 inputs (f32 ones are rounded to bf16
 // first) and results.
 //
-//   name         function                 order   needs
-//   amx_bf16     LinearAmxBf16            kTile   amx_bf16, avx512_bf16
-//   row_amx_bf16 LinearRowsTileBf16       kTile   amx_bf16, avx512_bf16
-//   avx512_bf16  LinearAvx512Bf16         kPairs  avx512_bf16
-//   row_bf16     LinearRowsAvx512Bf16     kPairs  avx512_bf16
+//   amx_bf16         LinearAmxBf16         Order::kTile   AMX, AVX512-BF16
+//   amx_row_bf16     LinearAmxRowBf16      Order::kTile   AVX512-BF16
+//   avx512_bf16      LinearAvx512Bf16      Order::kPairs  AVX512-BF16
+//   avx512_row_bf16  LinearAvx512RowBf16   Order::kPairs  AVX512-BF16
 // and the same for attention. Kernels of one order agree in every bit, for any
 // number of rows and threads.
 #pragma once
@@ -16,11 +15,18 @@
 
 namespace sotto::cpu {
 
+// Up to so many rows the kernel for few is the faster. For Order::kTile it
+// needs a shift, a mask and two FMA where a tile needs a row of one product.
+inline constexpr int64_t kAvx512RowMax = 8;
+inline constexpr int64_t kAmxRowMax = 3;
+// The only head_dim of the attentions here, and of every Whisper.
+inline constexpr int64_t kX86HeadDim = 64;
+
 // Few rows: the weights are read once for each 16 of them.
-void LinearRowsAvx512Bf16(const LinearArgs& args, const Context& context);
-size_t LinearRowsAvx512Bf16Scratch(const LinearArgs& args, int threads);
-void LinearRowsTileBf16(const LinearArgs& args, const Context& context);
-size_t LinearRowsTileBf16Scratch(const LinearArgs& args, int threads);
+void LinearAvx512RowBf16(const LinearArgs& args, const Context& context);
+size_t LinearAvx512RowBf16Scratch(const LinearArgs& args, int threads);
+void LinearAmxRowBf16(const LinearArgs& args, const Context& context);
+size_t LinearAmxRowBf16Scratch(const LinearArgs& args, int threads);
 void LinearAmxBf16(const LinearArgs& args, const Context& context);
 size_t LinearAmxBf16Scratch(const LinearArgs& args, int threads);
 void LinearAvx512Bf16(const LinearArgs& args, const Context& context);
