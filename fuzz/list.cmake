@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # One row per fuzz target: fuzz_<name>.cc with seeds in corpus/<name>/.
 set(SOTTO_FUZZ_TARGETS
+  audio
   ct2
   decode
   ggml

@@ -88,6 +88,9 @@ Source::Source(const std::filesystem::path& path)
     if (S_ISDIR(info.st_mode))
       Fail(ErrorCode::kBadInput, "{}: is a folder, want a file with sound",
            name_);
+    if (path == "-" && ::isatty(fd_) == 1)
+      Fail(ErrorCode::kBadInput,
+           "stdin: is a terminal, want a file with sound piped in");
     if (S_ISREG(info.st_mode)) {
       start_ = path == "-" ? std::max<off_t>(::lseek(fd_, 0, SEEK_CUR), 0) : 0;
       size_ = std::max<int64_t>(info.st_size - start_, 0);
