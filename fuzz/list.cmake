@@ -7,6 +7,7 @@ set(SOTTO_FUZZ_TARGETS
   ggml
   gguf
   hub_json
+  kernels
   openai_pt
   safetensors
 )

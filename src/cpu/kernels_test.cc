@@ -204,7 +204,12 @@ TEST(CachedAttention, IgnoresWhateverStandsBeyondTheLength) {
       for (const KernelRow& row : KernelRows())
         for (const int32_t pos : {0, 1, 14, 15, 16, 30, 127, 200})
           for (const int64_t tokens : {1, 4}) {
-            CachedCase c{.tokens = tokens, .pos = {pos}, .q = kv, .kv = kv};
+            CachedCase c{.tokens = tokens,
+                         .positions = 224,
+                         .pos = {pos},
+                         .q = kv,
+                         .kv = kv,
+                         .extent = 224};
             const auto clean = MakeProblem(c);
             if (row.op != clean->op ||
                 !WhyNot(row, clean->shape, features, true).empty())

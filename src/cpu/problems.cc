@@ -96,16 +96,13 @@ struct LinearProblem final : Problem {
     Run(ReferenceRow(op), {}, pool);
     const std::vector<float> want = y.Values();
     const bool gelu = args.act == ir::Activation::kGelu;
-    // Units that flush denormals lose 2^-126 per product.
-    const float flushed =
-        order == Order::kChain ? 0 : static_cast<float>(args.k) * 0x1p-126f;
-    // Units of bf16 take f32 inputs rounded.
-    const bool rounded = args.x_type == DType::kF32 &&
-                         (order == Order::kPairs || order == Order::kTile);
-    const float relative =
-        static_cast<float>(args.k + 4) * kUnit + (rounded ? 0x1p-8f : 0.0f);
+    // Units of bf16 flush denormals, 2^-126 per product, and round f32 inputs.
+    const bool half = order == Order::kPairs || order == Order::kTile;
+    const float flushed = half ? static_cast<float>(args.k) * 0x1p-126f : 0;
+    const float rounded = half && args.x_type == DType::kF32 ? 0x1p-8f : 0;
     for (size_t i = 0; i < size.size(); ++i)
-      size[i] = size[i] * relative * (gelu ? 1.13f : 1.0f) +
+      size[i] = size[i] * (static_cast<float>(args.k + 4) * kUnit + rounded) *
+                    (gelu ? 1.13f : 1.0f) +
                 (gelu ? size[i] * 4e-7f : 0.0f) + flushed +
                 std::abs(want[i]) * (OutputError(args.y_type) + kUnit);
     return size;
