@@ -74,15 +74,28 @@ HWY_INLINE void AddProducts(const float* a, int64_t a_stride,
   if constexpr (std::is_same_v<T, BF16>) {
     int64_t k = 0;
     for (; k + 2 <= k_size; k += 2) {
-      V odd[kVecs];
-      HWY_UNROLL(16)
-      for (int64_t j = 0; j < kVecs; ++j) {
-        const Pair pair = LoadPair(at[j] + k / 2 * b.step);
-        now[j] = pair.even;
-        odd[j] = pair.odd;
+      if constexpr (kRows == 1) {
+        // Column by column: a row alone has registers for many columns, but
+        // not for two steps of them besides.
+        const V first = hn::Set(D(), a[k]);
+        const V second = hn::Set(D(), a[k + 1]);
+        HWY_UNROLL(16)
+        for (int64_t j = 0; j < kVecs; ++j) {
+          const Pair pair = LoadPair(at[j] + k / 2 * b.step);
+          sums.v[0][j] = hn::MulAdd(first, pair.even, sums.v[0][j]);
+          sums.v[0][j] = hn::MulAdd(second, pair.odd, sums.v[0][j]);
+        }
+      } else {
+        V odd[kVecs];
+        HWY_UNROLL(16)
+        for (int64_t j = 0; j < kVecs; ++j) {
+          const Pair pair = LoadPair(at[j] + k / 2 * b.step);
+          now[j] = pair.even;
+          odd[j] = pair.odd;
+        }
+        AddStep<kRows, kVecs>(a + k, a_stride, now, sums);
+        AddStep<kRows, kVecs>(a + k + 1, a_stride, odd, sums);
       }
-      AddStep<kRows, kVecs>(a + k, a_stride, now, sums);
-      AddStep<kRows, kVecs>(a + k + 1, a_stride, odd, sums);
     }
     if (k < k_size) {
       HWY_UNROLL(16)
