@@ -26,7 +26,7 @@ $(RELEASE)/build.ninja: | setup
 	  { cat build/configure.log >&2; exit 1; }
 
 build: setup $(RELEASE)/build.ninja
-	@ninja -C $(RELEASE) -j $(JOBS) --quiet sotto
+	@ninja -C $(RELEASE) -j $(JOBS) --quiet sotto_cli
 
 demo: build
 	@tools/get_model.sh tiny.en $(SOTTO)

@@ -4,7 +4,7 @@
 add_library(sotto_flags INTERFACE)
 target_compile_options(sotto_flags INTERFACE -Wall -Wextra -Wconversion
   -Wno-sign-conversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast
-  -Wimplicit-fallthrough -fno-math-errno -ffp-contract=off)
+  -Wimplicit-fallthrough -Wno-missing-field-initializers -fno-math-errno -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND
    CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 sees overlapping copies in "literal" + std::string (its bug 105651).

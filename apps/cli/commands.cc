@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#include "apps/cli/commands.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+
+#include "apps/cli/args.h"
+#include "apps/cli/common.h"
+#include "base/error.h"
+
+namespace sotto::cli {
+namespace {
+
+constexpr CommandRow kCommands[] = {
+    {"transcribe", "speech in audio or video files to text", MakeTranscribe},
+    {"eval", "word error rate over a manifest", MakeEval},
+    {"convert", "write a model in another format", MakeConvert},
+    {"pull", "download a model", MakePull},
+    {"models", "list the models found on this machine", MakeModels},
+    {"completion", "print shell completion or the man page", MakeCompletion},
+};
+
+std::vector<std::string> KnownNames(const CLI::App& app) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames())
+      known.push_back("--" + name);
+    for (const std::string& name : option->get_snames())
+      known.push_back("-" + name);
+  }
+  return known;
+}
+
+}  // namespace
+
+std::span<const CommandRow> Commands() { return kCommands; }
+
+int RunCommand(const CommandRow& row, std::vector<std::string> args) {
+  const std::unique_ptr<Command> command = row.make();
+  CLI::App app("", "sotto " + std::string(row.name));
+  app.set_help_flag("-h,--help", "print this help");
+  command->Describe(app);
+  std::vector<std::string> words = NormaliseArgs(args, BooleanOptions());
+  const std::vector<std::string> known = KnownNames(app);
+  const std::string unknown = UnknownOption(words, known);
+  if (!unknown.empty()) Fail(ErrorCode::kBadInput, "{}", unknown);
+  std::reverse(words.begin(), words.end());  // CLI11 takes them from the back
+  try {
+    app.parse(std::move(words));
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help();
+    return kDone;
+  } catch (const CLI::ParseError& error) {
+    Fail(ErrorCode::kBadInput, "{}; see sotto {} --help", error.what(),
+         row.name);
+  }
+  return command->Run();
+}
+
+}  // namespace sotto::cli

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+// sotto transcribe: the main job.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/common.h"
+#include "apps/cli/files.h"
+#include "audio/decode.h"
+#include "base/error.h"
+#include "engine/engine.h"
+#include "engine/transcribe.h"
+#include "output/timestamp.h"
+#include "output/writer.h"
+#include "text/languages.h"
+
+namespace sotto::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double Seconds(Clock::time_point since) {
+  return std::chrono::duration<double>(Clock::now() - since).count();
+}
+
+// What the command line says besides the engine's Options.
+struct Output {
+  std::string format;     // empty: no files
+  std::string directory;  // empty: no files, or "." with a format
+  bool verbose = true;
+  bool detect_language = false;
+  bool timings = false;
+  bool fp16 = true;
+};
+
+// Runs one file after another on one model; knows what went wrong so far.
+class Job {
+ public:
+  Job(const Options& options, const Output& output)
+      : options_(options), output_(output) {}
+
+  // Returns whether all of it was transcribed; reports what was not.
+  bool Run(const std::filesystem::path& file) {
+    const auto start = Clock::now();
+    AudioReader reader(file, {options_.offset, options_.duration});
+    MelSource sound(reader, engine().spec().n_mels);
+    for (const std::string& warning : reader.warnings())
+      std::cerr << "warning: " << warning << '\n';
+    const std::string name = file == "-" ? "stdin" : file.string();
+    if (sound.samples() == 0 && !reader.damaged())
+      std::cerr << "warning: " << name << ": no samples, so no text\n";
+    if (output_.detect_language) {
+      PrintLanguage(file, sound);
+    } else {
+      Write(name, TranscribeFile(sound));
+      sound_seconds_ += sound.duration();
+      wall_seconds_ += Seconds(start);
+    }
+    if (!reader.damaged()) return true;
+    std::cerr << "sotto: " << reader.damage() << '\n';
+    return false;
+  }
+
+  // Loads the model the first time it is needed.
+  Engine& engine() {
+    if (engine_ == nullptr) {
+      const auto start = Clock::now();
+      engine_ = std::make_unique<Engine>(
+          FindModel(options_.model),
+          EngineOptions{options_.profile, options_.device, options_.threads});
+      plan_ = MakeDecodePlan(options_, engine_->tokenizer());
+      engine_->Warmup();
+      model_ = std::make_unique<WindowModel>(*engine_);
+      load_seconds_ = Seconds(start);
+    }
+    return *engine_;
+  }
+
+  void PrintTimings() const {
+    if (model_ == nullptr) return;
+    const StageTimes& times = model_->times();
+    std::cerr << fmt::format(
+        "{:.1f} s of sound in {:.2f} s, {:.1f} x real time; load {:.2f} s; "
+        "encoder {:.0f} ms, cross_kv {:.0f} ms, prefill {:.0f} ms, decode "
+        "{:.0f} ms ({} tokens, {:.2f} ms each); {}, {} threads, model {}\n",
+        sound_seconds_, wall_seconds_,
+        wall_seconds_ > 0 ? sound_seconds_ / wall_seconds_ : 0.0,
+        load_seconds_, times.ms[0], times.ms[1], times.ms[2], times.ms[3],
+        times.calls[3],
+        times.calls[3] > 0 ? times.ms[3] / double(times.calls[3]) : 0.0,
+        engine_->profile().name, engine_->pool().threads(), options_.model);
+  }
+
+ private:
+  void PrintLanguage(const std::filesystem::path& file, MelSource& sound) {
+    const auto [code, probability] = DetectLanguageOf(*model_, sound);
+    std::cout << file.string() << '\t' << code << '\t'
+              << fmt::format("{:.4f}", probability) << std::endl;
+  }
+
+  Transcript TranscribeFile(MelSource& sound) {
+    ProgressLine progress(!output_.verbose || !StdoutIsTerminal());
+    TranscribeEvents events;
+    if (options_.language.empty() &&
+        engine_->tokenizer().is_multilingual())
+      events.language = [](const std::string& code, double probability) {
+        std::cerr << fmt::format("detected language: {} ({:.0f} %)\n",
+                                 LanguageName(code), probability * 100);
+      };
+    if (output_.verbose)
+      events.segment = [&](const Segment& segment) {
+        progress.Clear();
+        std::cout << SegmentLine(segment) << std::endl;
+      };
+    events.progress = [&](double done, double total) {
+      progress.Show(done, total);
+    };
+    return Transcribe(*model_, sound, *plan_, events);
+  }
+
+  void Write(const std::string& name, const Transcript& transcript) {
+    if (output_.format.empty() && output_.directory.empty()) return;
+    const std::filesystem::path directory =
+        output_.directory.empty() ? "." : output_.directory;
+    WriteTranscript(output_.format.empty() ? "all" : output_.format, transcript,
+                    directory, name);
+  }
+
+  const Options options_;
+  const Output output_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<WindowModel> model_;
+  std::optional<DecodePlan> plan_;
+  double load_seconds_ = 0, sound_seconds_ = 0, wall_seconds_ = 0;
+};
+
+class TranscribeCommand : public Command {
+ public:
+  void Describe(CLI::App& app) override {
+    app.description(
+        "Speech in audio or video files to text. Text goes to stdout as it "
+        "comes, everything else to stderr.");
+    app.add_option("files", words_,
+                   "audio or video files, folders of them, or - for stdin");
+    AddEngineOptions(app, options_);
+    app.add_option("-f,--output-format", output_.format,
+                   "files to write: txt, srt, vtt, tsv, json or all; default: "
+                   "none, text goes to stdout only");
+    app.add_option("-o,--output-dir", output_.directory,
+                   "folder for the files; given alone it means all formats");
+    app.add_option("--verbose", output_.verbose,
+                   "print each segment to stdout as it comes");
+    app.add_option("--detect-language", output_.detect_language,
+                   "print the language of each file instead of its text");
+    app.add_option("--timings", output_.timings,
+                   "print one line of timings to stderr at the end");
+    app.add_option("--fp16", output_.fp16,
+                   "False: compute in f32, as --profile cpu-f32");
+  }
+
+  int Run() override {
+    if (words_.empty())
+      Fail(ErrorCode::kBadInput,
+           "no files given; see sotto transcribe --help");
+    if (!output_.fp16 && options_.profile.empty())
+      options_.profile = "cpu-f32";
+    CheckOptions(options_);
+    if (!output_.format.empty()) ParseOutputFormats(output_.format);
+
+    Job job(options_, output_);
+    job.engine();  // a wrong model or option is told before any file
+    bool all_done = true;
+    for (const std::filesystem::path& file : ExpandFiles(words_, &all_done)) {
+      try {
+        all_done &= job.Run(file);
+      } catch (const Error& error) {
+        if (error.code() == ErrorCode::kInternal) throw;
+        std::cerr << "sotto: " << error.what() << '\n';
+        all_done = false;
+      }
+    }
+    if (output_.timings) job.PrintTimings();
+    return all_done ? kDone : kFailed;
+  }
+
+ private:
+  std::vector<std::string> words_;
+  Options options_;
+  Output output_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeTranscribe() {
+  return std::make_unique<TranscribeCommand>();
+}
+
+}  // namespace sotto::cli

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "base/cpu.h"
+#include "base/error.h"
+#include "compile/compiler.h"
+#include "engine/backends.h"
+#include "engine/decode_plan.h"
+
+namespace sotto {
+namespace {
+
+double Milliseconds(std::chrono::steady_clock::time_point since) {
+  return std::chrono::duration<double, std::milli>(
+             std::chrono::steady_clock::now() - since)
+      .count();
+}
+
+Profile ChooseProfile(const EngineOptions& options,
+                      const std::filesystem::path& weights) {
+  if (!options.profile.empty()) return LoadProfile(options.profile);
+  if (auto near = ProfileNearWeights(weights)) return *near;
+  return LoadProfile(DefaultProfile());
+}
+
+}  // namespace
+
+std::string DefaultProfile() {
+  const CpuFeatures& features = HostFeatures();
+  return features.amx_bf16 || features.avx512_bf16 ? "cpu-bf16" : "cpu-f32";
+}
+
+Engine::Engine(const std::filesystem::path& model,
+               const EngineOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  weights_ = WeightStore::Load(model);
+  tokenizer_ = Tokenizer::Load(weights_->vocabulary().folder,
+                               weights_->vocabulary().tokens, spec().n_vocab);
+  Start(options);
+  load_ms_ = Milliseconds(start);
+}
+
+Engine::Engine(std::shared_ptr<const WeightStore> weights,
+               std::shared_ptr<const Tokenizer> tokenizer,
+               const EngineOptions& options)
+    : weights_(std::move(weights)), tokenizer_(std::move(tokenizer)) {
+  Start(options);
+}
+
+Engine::~Engine() = default;
+
+void Engine::Start(const EngineOptions& options) {
+  if (tokenizer_ != nullptr)
+    special_tokens_ = SpecialTokensOf(*tokenizer_, spec().n_vocab);
+  profile_ = ChooseProfile(options, weights_->path());
+  const int threads = options.threads > 0    ? options.threads
+                      : profile_.threads > 0 ? profile_.threads
+                                             : UsableCores();
+  pool_ = std::make_unique<ThreadPool>(threads);
+  backend_ = MakeBackend(profile_, *pool_);
+  const int ctx = spec().n_text_ctx;
+  programs_ = std::make_unique<ProgramCache>(
+      [this, ctx](const ProgramKey& key) {
+        StageShape shape = key.shape;
+        // A bucket's extent counts past positions; the token itself is one
+        // more, and no position lies past the context.
+        if (key.stage == Stage::kDecode)
+          shape.kv_extent = std::min(shape.kv_extent + 1, ctx);
+        return Compile(*weights_, key.stage, shape, profile_,
+                       std::array{backend_.get()});
+      },
+      BucketLadder::PowersOfTwo(ctx, profile_.clamp_last_bucket ? ctx : 0),
+      profile_.cache_capacity);
+}
+
+const Tokenizer& Engine::tokenizer() const {
+  if (tokenizer_ == nullptr)
+    Fail(ErrorCode::kInternal, "this engine has no tokenizer");
+  return *tokenizer_;
+}
+
+std::shared_ptr<const Program> Engine::ProgramFor(Stage stage,
+                                                  const StageShape& shape) {
+  return programs_->Get(stage, shape);
+}
+
+void Engine::Warmup() {
+  ProgramFor(Stage::kEncoder, {});
+  ProgramFor(Stage::kCrossKv, {});
+  const int prompt = spec().is_multilingual() ? 3 : 1;
+  ProgramFor(Stage::kPrefill,
+             {.tokens = prompt, .logit_rows = prompt > 1 ? 2 : 1});
+  programs_->Warmup(1, spec().n_text_ctx - 1);
+}
+
+}  // namespace sotto

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+// The whole engine against what OpenAI's own code says of the same sound with
+// the same weights: numbers, tokens, languages.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "audio/decode.h"
+#include "audio/mel_source.h"
+#include "engine/engine.h"
+#include "engine/test_data.h"
+#include "engine/transcribe.h"
+
+namespace sotto {
+namespace {
+
+// Loaded once: a model serves all tests of this program.
+Engine* EngineFor(const std::string& model, const std::string& profile) {
+  static std::map<std::string, std::unique_ptr<Engine>> engines;
+  std::unique_ptr<Engine>& engine = engines[model + profile];
+  if (engine == nullptr && !TestModel(model).empty())
+    engine =
+        std::make_unique<Engine>(TestModel(model), EngineOptions{profile});
+  return engine.get();
+}
+
+class Oracle : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (TestData().empty()) GTEST_SKIP() << "SOTTO_TEST_DATA is not set";
+    engine_ = EngineFor(GetParam(), "cpu-f32");
+    if (engine_ == nullptr) GTEST_SKIP() << "no model " << GetParam();
+    model_ = std::make_unique<WindowModel>(*engine_);
+  }
+
+  // OpenAI's `greedy_no_words`: temperature 0 only.
+  DecodePlan Greedy(const std::string& language, bool condition = false,
+                    const std::string& task = "transcribe") const {
+    Options options;
+    options.language = language;
+    options.temperature_increment_on_fallback.reset();
+    options.condition_on_previous_text = condition;
+    options.task = task;
+    return MakeDecodePlan(options, engine_->tokenizer());
+  }
+
+  Transcript Run(const OracleClip& clip, const DecodePlan& plan) {
+    AudioReader reader(clip.Audio());
+    MelSource sound(reader, engine_->spec().n_mels);
+    return Transcribe(*model_, sound, plan);
+  }
+
+  // Compares tokens, times and scores of a result; returns whether the tokens
+  // are the same.
+  static bool SameTokens(const Transcript& got, const OracleResult& want) {
+    std::vector<int> tokens;
+    for (const Segment& segment : got.segments)
+      tokens.insert(tokens.end(), segment.tokens.begin(),
+                    segment.tokens.end());
+    if (tokens != want.Tokens()) return false;
+    EXPECT_EQ(got.text, want.text);
+    EXPECT_EQ(got.segments.size(), want.segments.size());
+    for (size_t i = 0;
+         i < std::min(got.segments.size(), want.segments.size()); ++i) {
+      const Segment& a = got.segments[i];
+      const OracleSegment& b = want.segments[i];
+      EXPECT_EQ(a.seek, b.seek);
+      EXPECT_NEAR(a.start, b.start, 1e-6);
+      EXPECT_NEAR(a.end, b.end, 1e-6);
+      EXPECT_NEAR(a.avg_logprob, b.avg_logprob, 1e-3);
+      EXPECT_NEAR(a.no_speech_prob, b.no_speech_prob, 1e-3);
+      EXPECT_NEAR(a.compression_ratio, b.compression_ratio, 1e-5);
+    }
+    return true;
+  }
+
+  // Tokens of every clip of a set; at most `allowed` may differ, each listed.
+  void CompareSet(const std::string& dataset, size_t allowed) {
+    size_t differ = 0;
+    const auto clips = ReadOracle(GetParam(), dataset);
+    ASSERT_FALSE(clips.empty());
+    for (const OracleClip& clip : clips) {
+      if (!clip.member.empty()) continue;
+      SCOPED_TRACE(clip.file);
+      const OracleResult& want = clip.results.at("greedy_no_words");
+      const Transcript got = Run(clip, Greedy(clip.given_language));
+      EXPECT_EQ(got.language, want.language);
+      if (SameTokens(got, want)) continue;
+      ++differ;
+      std::printf("differs: %s\n  want %s\n  got  %s\n", clip.file.c_str(),
+                  want.text.c_str(), got.text.c_str());
+    }
+    EXPECT_LE(differ, allowed);
+  }
+
+  Engine* engine_ = nullptr;
+  std::unique_ptr<WindowModel> model_;
+};
+
+TEST_P(Oracle, NumbersOfTheJfkClip) {
+  const auto folder = TestData() / "oracle/numeric";
+  const auto file =
+      folder / ("jfk-" + std::string(GetParam()) + ".safetensors");
+  AudioReader reader(TestData() / "jfk/jfk.wav");
+  MelSource sound(reader, engine_->spec().n_mels);
+  const auto mel = ReadOracleTensor(folder / "jfk-mel80.safetensors", "mel");
+  sound.Window(0, model_->mel());
+  ASSERT_EQ(mel.size(), model_->mel().size());
+  EXPECT_LE(MaxAbsDifference(mel.data(), model_->mel().data(), mel.size()),
+            1e-4);
+
+  model_->Encode();
+  const auto audio = ReadOracleTensor(file, "encoder");
+  ASSERT_EQ(audio.size(), model_->audio().size());
+  EXPECT_LE(
+      MaxAbsDifference(audio.data(), model_->audio().data(), audio.size()),
+      2e-3);
+  EXPECT_GE(Cosine(audio.data(), model_->audio().data(), audio.size()),
+            0.99999);
+
+  const auto logits = ReadOracleTensor(file, "logits");
+  std::vector<int> input;
+  for (const float token : ReadOracleTensor(file, "logits_input"))
+    input.push_back(static_cast<int>(token));
+  const size_t vocab = static_cast<size_t>(engine_->spec().n_vocab);
+  const size_t prompt = input.size() - 7;
+  std::span<float> row = model_->Prefill(std::span(input).first(prompt), -1,
+                                         nullptr);
+  for (size_t i = 0;; ++i) {
+    EXPECT_LE(MaxAbsDifference(&logits[i * vocab], row.data(), vocab), 1e-3)
+        << "row " << i;
+    if (i == 7) break;
+    row = model_->Step(input[prompt + i]);
+  }
+}
+
+TEST_P(Oracle, TokensOfTheJfkClip) { CompareSet("jfk", 0); }
+TEST_P(Oracle, TokensOfLibriSpeech) { CompareSet("librispeech-mini", 1); }
+TEST_P(Oracle, TokensOfCommonVoice) { CompareSet("common-voice-en-mini", 2); }
+
+TEST_P(Oracle, TokensOfTheLongFile) {
+  const auto clips = ReadOracle(GetParam(), "long");
+  ASSERT_EQ(clips.size(), 1u);
+  for (const bool condition : {false, true}) {
+    const OracleResult& want =
+        clips[0].results.at(condition ? "condition" : "greedy_no_words");
+    const Transcript got = Run(clips[0], Greedy("en", condition));
+    EXPECT_TRUE(SameTokens(got, want))
+        << "condition " << condition << "\nwant " << want.text << "\ngot "
+        << got.text;
+  }
+}
+
+// Languages found, and other languages' tokens, with the multilingual model.
+TEST_P(Oracle, OtherLanguages) {
+  if (!engine_->tokenizer().is_multilingual())
+    GTEST_SKIP() << GetParam() << " knows English only";
+  for (const OracleClip& clip :
+       ReadOracle(GetParam(), "multilingual-leopard")) {
+    SCOPED_TRACE(clip.file);
+    if (!clip.given_language.empty()) continue;
+    const Transcript got = Run(clip, Greedy(""));
+    const OracleResult& want = clip.results.at("greedy_no_words");
+    EXPECT_EQ(got.language, want.language);
+    EXPECT_TRUE(SameTokens(got, want)) << want.text << "\n" << got.text;
+    const Transcript english = Run(clip, Greedy("", false, "translate"));
+    EXPECT_TRUE(SameTokens(english, clip.results.at("translate")))
+        << clip.results.at("translate").text << "\n" << english.text;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Oracle, testing::Values("tiny.en", "base"),
+                         [](const auto& info) {
+                           return std::string(info.param) == "base"
+                                      ? "Base"
+                                      : "TinyEn";
+                         });
+
+}  // namespace
+}  // namespace sotto

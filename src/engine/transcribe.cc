@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "engine/transcribe.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "decode/language.h"
+#include "decode/window.h"
+#include "text/languages.h"
+
+namespace sotto {
+namespace {
+
+// A clip may end inside the window: what lies behind its end is not heard.
+void CutMel(std::span<float> mel, int frames) {
+  for (size_t row = 0; row < mel.size(); row += kWindowFrames)
+    std::fill(mel.begin() + static_cast<ptrdiff_t>(row) + frames,
+              mel.begin() + static_cast<ptrdiff_t>(row) + kWindowFrames, 0.0f);
+}
+
+// Times of the sound heard become times of the file.
+Segment Shifted(Segment segment, double offset) {
+  segment.start += offset;
+  segment.end += offset;
+  segment.seek += static_cast<int>(offset * kFramesPerSecond + 0.5);
+  return segment;
+}
+
+}  // namespace
+
+std::pair<std::string, double> DetectLanguageOf(WindowModel& model,
+                                                MelSource& sound) {
+  const Tokenizer& tokenizer = model.engine().tokenizer();
+  sound.DetectionWindow(model.mel());
+  model.Encode();
+  const LanguageProbability best =
+      DetectLanguage(model, model.engine().special_tokens()).front();
+  return {std::string(tokenizer.LanguageOfToken(best.token)),
+          best.probability};
+}
+
+Transcript Transcribe(WindowModel& model, MelSource& sound,
+                      const DecodePlan& plan, const TranscribeEvents& events) {
+  const Engine& engine = model.engine();
+  const SpecialTokens& tokens = engine.special_tokens();
+  const TextOf text = TextOfTokens(engine.tokenizer());
+  const ModelSpec& spec = engine.spec();
+
+  std::string language = plan.language;
+  double probability = 1;
+  if (language.empty())
+    std::tie(language, probability) = DetectLanguageOf(model, sound);
+  if (events.language) events.language(language, probability);
+
+  const int language_token = tokens.multilingual
+                                 ? engine.tokenizer().LanguageToken(language)
+                                 : -1;
+  const WindowDecoder decoder(plan.search, plan.fallback, tokens, text,
+                              spec.n_text_ctx, spec.n_audio_ctx);
+  WindowCursor cursor(plan.long_form, plan.fallback, tokens, text,
+                      static_cast<int>(sound.content_frames()),
+                      spec.n_text_ctx, spec.n_audio_ctx);
+  while (const auto window = cursor.Next()) {
+    sound.Window(window->seek, model.mel());
+    CutMel(model.mel(), window->frames);
+    model.Encode();
+    const Hypothesis best = decoder.Decode(model, cursor.PreviousText(),
+                                           language_token, window->seek);
+    for (const Segment& segment : cursor.Accept(best))
+      if (events.segment) events.segment(Shifted(segment, plan.offset));
+    if (events.progress)
+      events.progress(cursor.position() / double{kFramesPerSecond},
+                      static_cast<double>(sound.content_frames()) /
+                          kFramesPerSecond);
+  }
+  Transcript transcript = cursor.Finish(language);
+  if (plan.offset > 0)
+    for (Segment& segment : transcript.segments)
+      segment = Shifted(std::move(segment), plan.offset);
+  return transcript;
+}
+
+}  // namespace sotto

@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The command line as a user meets it: text, exit codes, one-line errors.
+
+    cli_test.py SOTTO SOURCE_DIR
+
+Tests that need the real tiny.en are skipped by name where it is not there.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+import wave
+
+SOTTO = pathlib.Path(sys.argv[1]).resolve()
+SOURCE = pathlib.Path(sys.argv[2]).resolve()
+JFK = SOURCE / "data/jfk.flac"
+MODELS = pathlib.Path(os.environ.get(
+    "SOTTO_MODELS", pathlib.Path.home() / ".cache/sotto/models"))
+TINY = MODELS / "tiny.en"
+WORDS = ("And so my fellow Americans ask not what your country can do for you "
+         "ask what you can do for your country.")
+
+needs_tiny = unittest.skipUnless((TINY / "model.bin").exists(), "no tiny.en")
+
+
+def sotto(*args, stdin=None, env=None, cwd=None):
+    return subprocess.run([SOTTO, *map(str, args)], capture_output=True,
+                          input=stdin, timeout=300, cwd=cwd,
+                          env={**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})})
+
+
+def write_wav(path, samples, rate=16000):
+    with wave.open(str(path), "wb") as f:
+        f.setnchannels(1)
+        f.setsampwidth(2)
+        f.setframerate(rate)
+        f.writeframes(b"".join(int(s).to_bytes(2, "little", signed=True)
+                               for s in samples))
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.tmp = pathlib.Path(self.folder.name)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def fails(self, result, code, *parts):
+        """One line on stderr that names the thing, and the exit code."""
+        error = result.stderr.decode()
+        self.assertEqual(result.returncode, code, error)
+        lines = error.strip().splitlines()
+        self.assertEqual(len(lines), 1, error)
+        for part in parts:
+            self.assertIn(part, lines[0])
+        return lines[0]
+
+
+class Usage(Case):
+    def test_help_and_version(self):
+        for args in (["--help"], ["transcribe", "--help"], ["eval", "--help"],
+                     ["--version"]):
+            result = sotto(*args)
+            self.assertEqual(result.returncode, 0)
+            self.assertEqual(result.stderr, b"")
+            self.assertGreater(len(result.stdout), 10)
+        self.assertIn(b"1 (greedy) for now", sotto("transcribe", "--help").stdout)
+
+    def test_nothing_given_is_usage(self):
+        self.assertEqual(sotto().returncode, 2)
+        self.fails(sotto("transcribe"), 2, "no files")
+
+    def test_unknown_option_is_mended(self):
+        self.fails(sotto("--modle", "x", "y"), 2, "--modle", "--model")
+        self.fails(sotto("x.wav", "--lnaguage", "en"), 2, "--language")
+
+    def test_values_that_cannot_be(self):
+        for args, part in (
+                (["--beam-size", "5"], "beam-size"),
+                (["--beam_size", "5"], "beam-size"),
+                (["--best_of", "5"], "best-of"),
+                (["--task", "sing"], "task"),
+                (["--temperature", "hot"], "temperature"),
+                (["--threads", "-2"], "threads"),
+                (["--offset", "-1"], "offset"),
+                (["--output_format", "doc"], "doc"),
+                (["--device", "gpu"], "device"),
+                (["--condition_on_previous_text=maybe"], "condition"),
+                (["--word_timestamps", "True"], "word-timestamps")):
+            with self.subTest(args=args):
+                self.fails(sotto("x.wav", *args), 2, part)
+
+    def test_unknown_model(self):
+        self.fails(sotto("--model", "tiny.enn", JFK), 2, "tiny.en")
+        self.fails(sotto("--model", self.tmp / "none", JFK), 2, "none")
+
+    def test_completion_and_man(self):
+        for kind in ("bash", "zsh", "fish", "man"):
+            result = sotto("completion", kind)
+            self.assertEqual(result.returncode, 0)
+            text = result.stdout.decode().replace("\\-", "-")
+            for word in ("condition-on-previous-text", "convert", "eval"):
+                self.assertIn(word, text)
+        check = subprocess.run(["bash", "-n"],
+                               input=sotto("completion", "bash").stdout)
+        self.assertEqual(check.returncode, 0)
+
+
+class ModelFiles(Case):
+    """Files that are no model: named, with the cause, never a crash."""
+
+    def test_not_a_model(self):
+        for name, content in (("empty.bin", b""), ("text.bin", b"hello world\n" * 9),
+                              ("x.safetensors", b"\xff" * 64),
+                              ("m.pt", b"PK\x03\x04" + b"\0" * 50),
+                              ("m.gguf", b"GGUF" + b"\xff" * 60),
+                              ("ggml.bin", b"lmgg" + b"\xff" * 60)):
+            path = self.tmp / name
+            path.write_bytes(content)
+            with self.subTest(name=name):
+                result = sotto("--model", path, JFK)
+                self.assertIn(result.returncode, (1, 2))
+                self.fails(result, result.returncode, name)
+
+
+@needs_tiny
+class Transcribing(Case):
+    def text(self, *args, **kw):
+        result = sotto("--model", TINY, *args, **kw)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        lines = result.stdout.decode().strip().splitlines()
+        return " ".join(line.split("]", 1)[1].strip() for line in lines)
+
+    def plain(self, text):
+        return text.replace(",", "")
+
+    def test_jfk(self):
+        self.assertEqual(self.plain(self.text(JFK)), WORDS)
+        self.assertEqual(self.plain(self.text("-", stdin=JFK.read_bytes())), WORDS)
+
+    def test_same_text_with_any_threads(self):
+        one = sotto("transcribe", "--model", TINY, "--threads", 1, JFK).stdout
+        two = sotto("transcribe", "--model", TINY, "--threads", 2, JFK).stdout
+        self.assertEqual(one, two)
+
+    def test_files_and_folders(self):
+        (self.tmp / "in/deep").mkdir(parents=True)
+        (self.tmp / "in/a.flac").write_bytes(JFK.read_bytes())
+        (self.tmp / "in/deep/b.flac").write_bytes(JFK.read_bytes())
+        (self.tmp / "in/notes.txt").write_text("no sound")
+        out = self.tmp / "out"
+        self.text(self.tmp / "in", "--output_dir", out)
+        self.assertEqual(sorted(p.name for p in out.iterdir()),
+                         sorted(f"{s}.{e}" for s in "ab"
+                                for e in ("txt", "srt", "vtt", "tsv", "json")))
+        result = json.loads((out / "a.json").read_text())
+        self.assertEqual(self.plain(result["text"].strip()), WORDS)
+        self.assertEqual(result["language"], "en")
+
+    def test_offset_keeps_the_files_times(self):
+        result = sotto("--model", TINY, "--offset", "5", "--duration", "5.5", JFK)
+        self.assertTrue(result.stdout.startswith(b"[00:05"), result.stdout)
+        self.assertIn(b"country", result.stdout)
+
+    def test_good_files_are_done_beside_bad_ones(self):
+        (self.tmp / "text.wav").write_text("this is no sound\n" * 20)
+        (self.tmp / "empty.wav").write_bytes(b"")
+        cut = self.tmp / "cut.flac"
+        cut.write_bytes(JFK.read_bytes()[:700000])
+        out = self.tmp / "out"
+        result = sotto("--model", TINY, "-o", out, "-f", "txt",
+                       self.tmp / "none.wav", self.tmp / "text.wav",
+                       self.tmp / "empty.wav", cut, JFK)
+        self.assertEqual(result.returncode, 1)
+        error = result.stderr.decode()
+        self.assertEqual(len(error.strip().splitlines()), 4, error)
+        for name in ("none.wav", "text.wav", "empty.wav", "cut.flac"):
+            self.assertIn(name, error)
+        # What decodes of the cut file is written, and the good one is whole.
+        self.assertIn("Americans", (out / "cut.txt").read_text())
+        self.assertIn("country", (out / "jfk.txt").read_text())
+        self.assertFalse((out / "text.txt").exists())
+
+    def test_no_samples(self):
+        path = self.tmp / "none.wav"
+        write_wav(path, [])
+        result = sotto("--model", TINY, path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout, b"")
+        self.assertIn(b"no samples", result.stderr)
+
+    def test_silence_gives_no_text(self):
+        path = self.tmp / "silence.wav"
+        write_wav(path, [0] * 32000)
+        result = sotto("--model", TINY, path)
+        self.assertEqual(result.returncode, 0)
+
+    def test_eval(self):
+        manifest = self.tmp / "m.tsv"
+        (self.tmp / "a.flac").write_bytes(JFK.read_bytes())
+        manifest.write_text(f"a.flac\t{WORDS}\n\nnone.flac\tlost words\n")
+        result = sotto("eval", "--model", TINY, "--manifest", manifest, "--json")
+        self.assertEqual(result.returncode, 1)
+        report = json.loads(result.stdout)
+        self.assertEqual(report["words"], 24)
+        self.assertEqual(report["deletions"], 2)
+        self.assertEqual(report["insertions"] + report["substitutions"], 0)
+        self.assertAlmostEqual(report["wer"], 2 / 24)
+        self.assertEqual([f["path"] for f in report["files"]], ["a.flac", "none.flac"])
+
+    def test_every_cpu_level_gives_the_text(self):
+        for level in ("avx512", "avx2"):
+            with self.subTest(level=level):
+                result = sotto("--model", TINY, JFK, env={"SOTTO_CPU": level})
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertIn(b"fellow Americans", result.stdout)
+        self.fails(sotto("--model", TINY, JFK, env={"SOTTO_CPU": "mmx"}), 2, "SOTTO_CPU")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=1)
