@@ -115,7 +115,10 @@ Bpe::Bpe(const Vocabulary& vocabulary, int end)
 bool Bpe::MergesFollowIds() const {
   int last = -1;
   for (const Merge& merge : vocabulary_.merges()) {
-    const int id = Find(vocabulary_.MergeBytes(merge));
+    const std::string_view joined = vocabulary_.MergeBytes(merge);
+    // Nearly always the next id; that saves looking all of them up.
+    const bool next = vocabulary_.Bytes(last + 1) == joined;
+    const int id = next ? last + 1 : Find(joined);
     if (id <= last) return false;
     last = id;
   }

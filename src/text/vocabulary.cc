@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "text/utf8.h"
 
 namespace sotto {
 namespace {
@@ -82,14 +81,23 @@ bool LooksSpecial(std::string_view token) {
 }
 
 std::string_view BytesOfAlphabet(std::string_view text, std::string& scratch) {
-  scratch.clear();
-  bool valid = true;
+  scratch.resize(text.size());
+  size_t size = 0;
   for (size_t pos = 0; pos < text.size();) {
-    const char32_t c = NextCodePoint(text, pos, valid);
+    // The alphabet ends below U+0800: one byte, or a lead and one more. This
+    // runs for every token and merge, so it does not go by NextCodePoint.
+    size_t c = static_cast<unsigned char>(text[pos++]);
+    if (c >= 0x80) {
+      const size_t next =
+          pos < text.size() ? static_cast<unsigned char>(text[pos++]) : 0;
+      if (c < 0xC2 || c > 0xDF || (next & 0xC0) != 0x80) return text;
+      c = (c & 0x1F) << 6 | (next & 0x3F);
+    }
     const int byte = c < kAlphabetEnd ? kAlphabet[c] : -1;
     if (byte < 0) return text;
-    scratch.push_back(static_cast<char>(byte));
+    scratch[size++] = static_cast<char>(byte);
   }
+  scratch.resize(size);
   return scratch;
 }
 

@@ -13,25 +13,40 @@
 namespace sotto {
 namespace {
 
-namespace json = simdjson::ondemand;
+namespace json = simdjson::dom;
 
 // A vocabulary is a few MB; more than this is something else.
 constexpr size_t kMaxJson = size_t{64} << 20;
 
-simdjson::padded_string Padded(std::string_view text,
-                               const std::string& origin) {
-  if (text.size() > kMaxJson)
-    Fail(ErrorCode::kBadInput, "{}: {} bytes, want at most {}", origin,
-         text.size(), kMaxJson);
-  return simdjson::padded_string(text);
-}
+// The bytes of a mapped file, with room behind them that simdjson may read.
+class PaddedFile {
+ public:
+  explicit PaddedFile(const std::filesystem::path& path) : file_(path) {
+    if (file_.size() > kMaxJson)
+      Fail(ErrorCode::kBadInput, "{}: {} bytes, want at most {}", path.string(),
+           file_.size(), kMaxJson);
+    // The rest of the last page is there and zero; pages are multiples of
+    // 4 KiB. Only a file that ends too near a page's end is copied.
+    const size_t used = file_.size() % 4096;
+    if (used == 0 || used > 4096 - simdjson::SIMDJSON_PADDING)
+      copy_ = simdjson::padded_string(Text());
+  }
 
-// Reads a whole file straight into simdjson's padding.
-simdjson::padded_string LoadPadded(const std::filesystem::path& path) {
-  const MappedFile file(path);
-  const auto* data = reinterpret_cast<const char*>(file.bytes().data());
-  return Padded({data, file.size()}, path.string());
-}
+  json::element Parse(json::parser& parser) const {
+    if (copy_.size() > 0) return parser.parse(copy_);
+    const std::string_view text = Text();
+    return parser.parse(text.data(), text.size(), false);
+  }
+  size_t size() const { return file_.size(); }
+
+ private:
+  std::string_view Text() const {
+    return {reinterpret_cast<const char*>(file_.bytes().data()), file_.size()};
+  }
+
+  MappedFile file_;
+  simdjson::padded_string copy_;
+};
 
 // Runs `read`, turning simdjson's errors into ours.
 template <typename Read>
@@ -51,96 +66,56 @@ class TokenizerJson {
     vocabulary_.Reserve(52000, bytes / 3);
   }
 
-  void Read(json::document& document) {
-    for (auto field : document.get_object()) {
-      const std::string_view key = field.unescaped_key();
-      if (key == "added_tokens")
-        ReadAdded(field.value());
-      else if (key == "model")
-        ReadModel(field.value());
-    }
-    if (!has_model_)
+  void Read(json::element document) {
+    json::element model;
+    if (document["model"].get(model) != simdjson::SUCCESS)
       Fail(ErrorCode::kBadInput, "{}: no model", vocabulary_.origin());
-    // Added tokens win over entries of the model with the same id.
-    for (const auto& [id, text] : added_)
-      if (LooksSpecial(text))
-        vocabulary_.AddSpecial(id, text);
-      else
-        vocabulary_.Add(id, text);
+    ReadModel(model);
+    // After the model: added tokens win over its entries with the same id.
+    json::array added;
+    if (document["added_tokens"].get(added) == simdjson::SUCCESS)
+      for (const json::element token : added)
+        Add(token["id"], token["content"], false);
   }
 
  private:
-  void ReadAdded(json::value value) {
-    for (auto token : value.get_array()) {
-      int64_t id = -1;
-      std::string content;
-      for (auto field : token.get_object()) {
-        const std::string_view key = field.unescaped_key();
-        if (key == "id")
-          id = field.value().get_int64();
-        else if (key == "content")
-          content = std::string(field.value().get_string().value());
-      }
-      if (added_.size() >= static_cast<size_t>(Vocabulary::kMaxTokens))
-        Fail(ErrorCode::kBadInput, "{}: over {} added tokens",
-             vocabulary_.origin(), Vocabulary::kMaxTokens);
-      added_.emplace_back(id, std::move(content));
-    }
+  void Add(int64_t id, std::string_view token, bool in_alphabet) {
+    if (LooksSpecial(token))
+      vocabulary_.AddSpecial(id, token);
+    else
+      vocabulary_.Add(id,
+                      in_alphabet ? BytesOfAlphabet(token, scratch_) : token);
   }
 
-  void ReadModel(json::value value) {
-    has_model_ = true;
-    for (auto field : value.get_object()) {
-      const std::string_view key = field.unescaped_key();
-      if (key == "vocab") {
-        ReadVocab(field.value());
-      } else if (key == "merges") {
-        ReadMerges(field.value());
-      } else if (key == "ignore_merges") {
-        vocabulary_.set_ignore_merges(field.value().get_bool());
-      } else if (key == "type") {
-        const std::string_view type = field.value().get_string();
-        if (type != "BPE")
-          Fail(ErrorCode::kUnsupported, "{}: model type '{}', want BPE",
-               vocabulary_.origin(), type);
-      }
-    }
-  }
-
-  void ReadVocab(json::value value) {
-    for (auto field : value.get_object()) {
-      const std::string_view token = field.unescaped_key();
-      // note: the key's text stays valid while its value is read.
-      const int64_t id = field.value().get_int64();
-      if (LooksSpecial(token))
-        vocabulary_.AddSpecial(id, token);
-      else
-        vocabulary_.Add(id, BytesOfAlphabet(token, scratch_));
-    }
+  void ReadModel(json::element model) {
+    std::string_view type;
+    if (model["type"].get(type) == simdjson::SUCCESS && type != "BPE")
+      Fail(ErrorCode::kUnsupported, "{}: model type '{}', want BPE",
+           vocabulary_.origin(), type);
+    for (const json::key_value_pair token : model["vocab"].get_object())
+      Add(token.value, token.key, true);
+    json::array merges;
+    if (model["merges"].get(merges) == simdjson::SUCCESS)
+      for (const json::element merge : merges) ReadMerge(merge);
+    bool ignore = false;
+    if (model["ignore_merges"].get(ignore) == simdjson::SUCCESS)
+      vocabulary_.set_ignore_merges(ignore);
   }
 
   // Either "left right" or ["left", "right"].
-  void ReadMerges(json::value value) {
-    for (auto merge : value.get_array()) {
-      if (merge.type() == json::json_type::string) {
-        const std::string_view pair = merge.get_string();
-        const size_t space = pair.find(' ');
-        if (space == std::string_view::npos) FailMerge();
-        AddMerge(pair.substr(0, space), pair.substr(space + 1));
-        continue;
-      }
-      std::string_view sides[2];
-      size_t count = 0;
-      for (auto side : merge.get_array()) {
-        if (count == 2) FailMerge();
-        sides[count++] = side.get_string();
-      }
-      if (count != 2) FailMerge();
-      AddMerge(sides[0], sides[1]);
+  void ReadMerge(json::element merge) {
+    std::string_view left, right;
+    if (merge.get(left) == simdjson::SUCCESS) {
+      const size_t space = left.find(' ');
+      if (space == std::string_view::npos) FailMerge();
+      right = left.substr(space + 1);
+      left = left.substr(0, space);
+    } else {
+      const json::array sides = merge;
+      if (sides.size() != 2) FailMerge();
+      left = sides.at(0);
+      right = sides.at(1);
     }
-  }
-
-  void AddMerge(std::string_view left, std::string_view right) {
     vocabulary_.AddMerge(BytesOfAlphabet(left, scratch_),
                          BytesOfAlphabet(right, other_scratch_));
   }
@@ -151,38 +126,23 @@ class TokenizerJson {
   }
 
   Vocabulary& vocabulary_;
-  bool has_model_ = false;
-  std::vector<std::pair<int64_t, std::string>> added_;
   std::string scratch_, other_scratch_;
 };
-
-Vocabulary ParsePadded(const simdjson::padded_string& text,
-                       const std::string& origin) {
-  Vocabulary vocabulary(origin);
-  Guarded(origin, "a tokenizer.json", [&] {
-    json::parser parser;
-    json::document document = parser.iterate(text);
-    TokenizerJson(vocabulary, text.size()).Read(document);
-  });
-  return vocabulary;
-}
 
 // {"token": id, ...}: vocab.json in the alphabet, added_tokens.json as text.
 void ReadIdMap(const std::filesystem::path& path, Vocabulary& vocabulary,
                bool in_alphabet) {
-  const simdjson::padded_string text = LoadPadded(path);
+  const PaddedFile file(path);
   Guarded(path.string(), "a map of tokens to ids", [&] {
     json::parser parser;
-    json::document document = parser.iterate(text);
     std::string scratch;
-    for (auto field : document.get_object()) {
-      const std::string_view token = field.unescaped_key();
-      const int64_t id = field.value().get_int64();
-      if (LooksSpecial(token))
-        vocabulary.AddSpecial(id, token);
+    for (const json::key_value_pair token : file.Parse(parser).get_object()) {
+      const int64_t id = token.value;
+      if (LooksSpecial(token.key))
+        vocabulary.AddSpecial(id, token.key);
       else
-        vocabulary.Add(id,
-                       in_alphabet ? BytesOfAlphabet(token, scratch) : token);
+        vocabulary.Add(
+            id, in_alphabet ? BytesOfAlphabet(token.key, scratch) : token.key);
     }
   });
 }
@@ -211,12 +171,11 @@ void ReadMergeLines(const std::filesystem::path& path, Vocabulary& vocabulary) {
 
 std::vector<std::string> ReadStringArray(const std::filesystem::path& path) {
   std::vector<std::string> tokens;
-  const simdjson::padded_string text = LoadPadded(path);
+  const PaddedFile file(path);
   Guarded(path.string(), "a list of tokens", [&] {
     json::parser parser;
-    json::document document = parser.iterate(text);
-    for (auto token : document.get_array())
-      tokens.emplace_back(token.get_string().value());
+    for (const std::string_view token : file.Parse(parser).get_array())
+      tokens.emplace_back(token);
   });
   return tokens;
 }
@@ -236,12 +195,24 @@ std::vector<std::string> ReadLines(const std::filesystem::path& path) {
 }  // namespace
 
 Vocabulary ReadTokenizerJson(const std::filesystem::path& path) {
-  return ParsePadded(LoadPadded(path), path.string());
+  const PaddedFile file(path);
+  Vocabulary vocabulary(path.string());
+  Guarded(path.string(), "a tokenizer.json", [&] {
+    json::parser parser;
+    TokenizerJson(vocabulary, file.size()).Read(file.Parse(parser));
+  });
+  return vocabulary;
 }
 
-Vocabulary ParseTokenizerJson(std::string_view json_text,
+Vocabulary ParseTokenizerJson(std::string_view text,
                               const std::string& origin) {
-  return ParsePadded(Padded(json_text, origin), origin);
+  Vocabulary vocabulary(origin);
+  Guarded(origin, "a tokenizer.json", [&] {
+    json::parser parser;
+    TokenizerJson(vocabulary, text.size())
+        .Read(parser.parse(simdjson::padded_string(text)));
+  });
+  return vocabulary;
 }
 
 Vocabulary ReadVocabAndMerges(const std::filesystem::path& folder) {
