@@ -2,6 +2,7 @@
 # One row per fuzz target: fuzz_<name>.cc with seeds in corpus/<name>/.
 set(SOTTO_FUZZ_TARGETS
   audio
+  bpe
   ct2
   decode
   ggml
@@ -10,4 +11,6 @@ set(SOTTO_FUZZ_TARGETS
   kernels
   openai_pt
   safetensors
+  tiktoken
+  tokenizer_json
 )

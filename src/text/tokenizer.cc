@@ -56,7 +56,7 @@ std::string Tokenizer::Decode(std::span<const int> tokens) const {
 }
 
 void Tokenizer::AppendWithSpecials(std::string& out, int token) const {
-  if (token >= timestamp_begin()) {
+  if (IsTimestamp(token)) {
     const int hundredths = (token - timestamp_begin()) * 2;
     out += fmt::format("<|{}.{:02}|>", hundredths / 100, hundredths % 100);
     return;

@@ -55,7 +55,8 @@ class Tokenizer {
   int no_timestamps() const { return special_.no_timestamps; }
   int timestamp_begin() const { return special_.timestamp_begin; }
   bool IsTimestamp(int token) const {
-    return token >= timestamp_begin() && token < n_vocab_;
+    return token >= timestamp_begin() &&
+           token < timestamp_begin() + kTimestampTokens;
   }
 
   // Language token ids in the order of the file; LanguageCodes()[i] is the
