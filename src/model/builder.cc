@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -129,6 +130,7 @@ class Assembler {
  private:
   void CountSide(Side side);
   void RequireAll(Side side) const;
+  void CheckTied(const WeightEntry& embedding) const;
   WeightEntry Resolve(const CanonicalTensor& want, const SourceName& name,
                       const SourceTensor& source) const;
   WeightEntry Sinusoid();
@@ -278,11 +280,37 @@ void Assembler::Collect(Side side,
     const SourceTensor* source =
         Find(checkpoint_.tensors, spelling_, want.name, &name);
     if (source != nullptr) {
-      to->emplace(want.name, Resolve(want, name, *source));
+      const auto& entry =
+          to->emplace(want.name, Resolve(want, name, *source)).first->second;
+      if (want.name == "dec.tok_emb") CheckTied(entry);
     } else if (want.name == "enc.pos") {
       to->emplace(want.name, Sinusoid());
     } else if (!optional) {
       FailMissing(want.name);
+    }
+  }
+}
+
+// Hugging Face files may carry the output matrix a second time. It is left
+// out, so it must be the embedding: the shape, and the rows of a sample.
+void Assembler::CheckTied(const WeightEntry& embedding) const {
+  for (const auto& [name, source] : checkpoint_.tensors) {
+    if (name != "proj_out.weight" && !name.ends_with(".proj_out.weight"))
+      continue;
+    const Tensor& a = embedding.tensor;
+    const Tensor& b = source.tensor;
+    if (a.shape != b.shape)
+      Fail(ErrorCode::kBadInput, "{}: tensor {} is {}, want {}", source.file,
+           Printable(name), TypeString(b.dtype, b.shape), a.shape.ToString());
+    if (a.dtype != b.dtype || IsBlock(a.dtype)) continue;
+    const size_t row = a.Bytes() / static_cast<size_t>(a.shape[0]);
+    constexpr int64_t kSample = 32;
+    for (int64_t i = 0; i < kSample; ++i) {
+      const size_t at = static_cast<size_t>(a.shape[0] * i / kSample) * row;
+      if (std::memcmp(a.As<std::byte>() + at, b.As<std::byte>() + at, row) != 0)
+        Fail(ErrorCode::kUnsupported,
+             "{}: tensor {} differs from the token embedding, want them tied",
+             source.file, Printable(name));
     }
   }
 }

@@ -228,6 +228,24 @@ TEST(Naming25, PrefixesAndEmbeddingNamesAreDetected) {
               HasSubstr("none with a name of Whisper (the first is bert."));
 }
 
+TEST(Naming25, TheOutputMatrixMayStandThereTwiceIfItIsTied) {
+  const auto with = [](auto change) {
+    Checkpoint source = MakeTinyCheckpoint(Small());
+    SourceTensor copy = source.tensors.at("model.decoder.embed_tokens.weight");
+    change(&copy, &source);
+    source.tensors.emplace("proj_out.weight", copy);
+    return ErrorFrom(
+        [&] { WeightStoreBuilder::Build(std::move(source), "tied", false); });
+  };
+  EXPECT_EQ(with([](SourceTensor*, Checkpoint*) {}), "no error");
+  EXPECT_THAT(with([](SourceTensor* t, Checkpoint*) { t->tensor.shape[0]--; }),
+              HasSubstr("proj_out.weight is f32[299,128], want [300,128]"));
+  EXPECT_THAT(with([](SourceTensor* t, Checkpoint* source) {
+                t->tensor.data = source->Allocate(t->tensor.Bytes());
+              }),
+              HasSubstr("differs from the token embedding"));
+}
+
 TEST(Naming25, GgufTakesBothNamingsInUse) {
   const auto store = MakeTinyStore(Small());
   TestFolder folder;

@@ -77,6 +77,15 @@ const FormatRow* FormatOf(std::span<const std::byte> bytes) {
        path.string(), kind);
 }
 
+// A neighbour that cannot be read is none of our business.
+const FormatRow* FormatOfFile(const fs::path& file) {
+  try {
+    return FormatOf(MappedFile(file).bytes());
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
 Checkpoint ReadFolder(const fs::path& folder) {
   if (fs::exists(folder / "model.safetensors.index.json") ||
       fs::exists(folder / "model.safetensors"))
@@ -90,8 +99,7 @@ Checkpoint ReadFolder(const fs::path& folder) {
   const FormatRow* best = nullptr;
   fs::path chosen;
   for (const fs::path& file : files) {
-    const MappedFile mapped(file);
-    const FormatRow* row = FormatOf(mapped.bytes());
+    const FormatRow* row = FormatOfFile(file);
     if (row == nullptr || (best != nullptr && row >= best)) continue;
     best = row;
     chosen = file;
