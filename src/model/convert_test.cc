@@ -69,8 +69,27 @@ TEST(RealConvert, TextFilesAreMadeAsPublished) {
     ASSERT_EQ(model["vocab"].value(token, -1), id) << token;
 }
 
-// whisper.cpp's own header for base: numbers, filters, vocabulary. (That of
-// base.en, made by an old converter, has lost bytes that are no UTF-8.)
+// The tokens of a ggml file, read by hand from behind its filters.
+std::vector<std::string> GgmlTokens(const MappedFile& file) {
+  constexpr size_t kTokens = 48 + 8 + 80 * 201 * 4;
+  const std::byte* at = file.bytes().data() + kTokens;
+  const auto number = [&] {
+    uint32_t value;
+    std::memcpy(&value, at, 4);
+    at += 4;
+    return value;
+  };
+  std::vector<std::string> tokens(number());
+  for (std::string& token : tokens) {
+    token.resize(number());
+    std::memcpy(token.data(), at, token.size());
+    at += token.size();
+  }
+  return tokens;
+}
+
+// whisper.cpp's own header for base: numbers, filters, vocabulary. Its old
+// converter turned bytes that are no UTF-8 into U+FFFD; those tokens differ.
 TEST(RealConvert, GgmlHeaderIsThatOfWhisperCpp) {
   const fs::path published = TestData("ggml/for-tests-ggml-base.bin");
   if (!fs::exists(published)) GTEST_SKIP() << "no for-tests-ggml-base.bin";
@@ -80,17 +99,27 @@ TEST(RealConvert, GgmlHeaderIsThatOfWhisperCpp) {
   const MappedFile ours(
       ConvertModel(*store, ModelFormat::kGgml, folder / "ggml"));
   const MappedFile theirs(published);
-  constexpr size_t kFilters = 48 + 8, kTokens = kFilters + 80 * 201 * 4;
+  constexpr size_t kFilters = 48 + 8;
   const std::byte* a = ours.bytes().data();
   const std::byte* b = theirs.bytes().data();
   EXPECT_EQ(0, std::memcmp(a, b, kFilters));
-  for (size_t at = kFilters; at < kTokens; at += 4) {
+  for (size_t at = kFilters; at < kFilters + 80 * 201 * 4; at += 4) {
     float x, y;
     std::memcpy(&x, a + at, 4);
     std::memcpy(&y, b + at, 4);
     ASSERT_NEAR(x, y, 1e-7) << at;
   }
-  EXPECT_EQ(0, std::memcmp(a + kTokens, b + kTokens, theirs.size() - kTokens));
+  const auto got = GgmlTokens(ours), want = GgmlTokens(theirs);
+  ASSERT_EQ(got.size(), want.size());
+  size_t lost = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (want[i].find("\xef\xbf\xbd") != std::string::npos) {
+      ++lost;
+    } else {
+      ASSERT_EQ(got[i], want[i]) << i;
+    }
+  }
+  EXPECT_LT(lost, 1500u);
 }
 
 TEST(RealConvert, HeadersWithoutTensorsAreRefusedByName) {
