@@ -8,6 +8,9 @@
 #include "cpu/kernel.h"
 #include "cpu/select.h"
 #include "cpu/simd/targets.h"
+#if defined(__x86_64__)
+#include "cpu/x86/x86.h"
+#endif
 #include "tensor/buffer.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -98,19 +101,37 @@ double ShortestTry(ThreadPool& pool, const F& f) {
 // one.
 constexpr int64_t kLine = 16;
 
+// Operations a second of run(rounds, out), which returns how many it did.
+double Peak(ThreadPool& pool, double (*run)(int64_t, float*), int64_t rounds) {
+  const Buffer out(static_cast<size_t>(pool.threads() * kLine) * sizeof(float));
+  double operations = 0;
+  const double seconds = ShortestTry(pool, [&](int64_t task) {
+    const double done = run(rounds, out.As<float>() + task * kLine);
+    if (task == 0) operations = done;
+  });
+  return operations * pool.threads() / seconds;
+}
+
 }  // namespace
 
 double MeasureFmaPeak(ThreadPool& pool, const CpuFeatures& features) {
   if (!Has(features, Needs::kVectors)) return 0;
-  const auto run = HWY_DISPATCH_TABLE(MultiplyAdd)[DispatchIndex(features)];
   constexpr int64_t kRounds = 2'000'000;  // some 3 ms
-  const Buffer out(static_cast<size_t>(pool.threads() * kLine) * sizeof(float));
-  double operations = 0;
-  const double seconds = ShortestTry(pool, [&](int64_t task) {
-    const double done = run(kRounds, out.As<float>() + task * kLine);
-    if (task == 0) operations = done;
-  });
-  return operations * pool.threads() / seconds;
+  return Peak(pool, HWY_DISPATCH_TABLE(MultiplyAdd)[DispatchIndex(features)],
+              kRounds);
+}
+
+double MeasureBf16Peak(ThreadPool& pool, const CpuFeatures& features) {
+#if defined(__x86_64__)
+  constexpr int64_t kTileRounds = 100'000;  // some 3 ms, each
+  constexpr int64_t kPairRounds = 1'000'000;
+  if (Has(features, Needs::kAmxBf16))
+    return Peak(pool, &MultiplyTiles, kTileRounds);
+  if (Has(features, Needs::kAvx512Bf16))
+    return Peak(pool, &MultiplyPairs, kPairRounds);
+#endif
+  static_cast<void>(pool), static_cast<void>(features);
+  return 0;
 }
 
 double MeasureReadRate(ThreadPool& pool, const CpuFeatures& features,
@@ -132,6 +153,17 @@ double MeasureReadRate(ThreadPool& pool, const CpuFeatures& features,
           static_cast<int64_t>(part), out.As<float>() + task * kLine);
   });
   return static_cast<double>(part * threads * rounds) / seconds;
+}
+
+double PeakTflops(const CpuFeatures& features, std::string_view precision,
+                  ThreadPool& pool) {
+  const double bf16 =
+      precision == "bf16" ? MeasureBf16Peak(pool, features) : 0.0;
+  return (bf16 > 0 ? bf16 : MeasureFmaPeak(pool, features)) * 1e-12;
+}
+
+double ReadGBs(size_t bytes, ThreadPool& pool) {
+  return MeasureReadRate(pool, HostFeatures(), bytes) * 1e-9;
 }
 
 }  // namespace sotto::cpu

@@ -5,6 +5,7 @@
 
 #include "cpu/x86/test_problems.h"
 #include "cpu/x86/tile.h"
+#include "cpu/x86/x86.h"
 
 namespace sotto::cpu::x86 {
 namespace {
@@ -51,6 +52,21 @@ TEST(TileTrapX86, EmulatesOnlyWhereTilesAreMissing) {
   SumOnTiles(16, 1, 1);
   // Configure, zero, three loads, two products, a store, release.
   EXPECT_EQ(TileTrap::count() - before, HostFeatures().amx_bf16 ? 0 : 9);
+}
+
+// The loop that measures the unit does what it says it does.
+TEST(TileTrapX86, PeakLoopCountsItsProducts) {
+  SKIP_WITHOUT_BF16();
+  const TileTrap trap;
+  const long before = TileTrap::count();
+  float out = 1;
+  EXPECT_EQ(MultiplyTiles(3, &out), 3 * 4 * 16 * 16 * 32 * 2.0);
+  EXPECT_EQ(out, 0);
+  if (!HostFeatures().amx_bf16) {
+    // Configure, four loads, four zeros, twelve products, store, release.
+    EXPECT_EQ(TileTrap::count() - before, 23);
+  }
+  EXPECT_EQ(MultiplyPairs(5, &out), 5 * 24 * 32 * 2.0);
 }
 
 }  // namespace

@@ -46,4 +46,10 @@ void CachedAttentionAvx512Bf16(const CachedAttentionArgs& args,
 size_t CachedAttentionAvx512Bf16Scratch(const CachedAttentionArgs& args,
                                         int threads);
 
+// For cpu/peak.h: products of bf16 between registers; return the operations
+// done, a multiply and an add counting as two. `out` gets a sum, so that there
+// is one.
+double MultiplyTiles(int64_t rounds, float* out);  // AMX
+double MultiplyPairs(int64_t rounds, float* out);  // AVX512-BF16
+
 }  // namespace sotto::cpu
