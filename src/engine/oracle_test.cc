@@ -173,8 +173,8 @@ TEST_P(Oracle, OtherLanguages) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Oracle, testing::Values("tiny.en", "base"),
-                         [](const auto& info) {
-                           return std::string(info.param) == "base"
+                         [](const auto& param_info) {
+                           return std::string(param_info.param) == "base"
                                       ? "Base"
                                       : "TinyEn";
                          });
