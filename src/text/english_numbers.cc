@@ -4,13 +4,11 @@
 #include "text/english_numbers.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "text/number_words.h"
 #include "text/python_regex.h"
 #include "text/regex.h"
 #include "text/unicode.h"
@@ -19,102 +17,7 @@
 namespace sotto {
 namespace {
 
-enum class Kind {
-  kOther,
-  kZero,          // o, oh, zero
-  kOnes,          // one to nineteen
-  kOnesSuffixed,  // sixes, third
-  kTens,          // twenty to ninety
-  kTensSuffixed,  // twenties, twentieth
-  kMultiplier,    // hundred, thousand ...
-  kMultiplierSuffixed,
-  kSign,      // minus, plus: before a number
-  kCurrency,  // dollars: after a number, written before it
-  kPercent,   // per (cent), percent
-  kSpecial,   // and, double, triple, point
-};
-
-struct Entry {
-  Kind kind = Kind::kOther;
-  int value = 0;            // the number; of a multiplier, its zeros
-  std::string suffix = "";  // or the sign of kSign and kCurrency
-};
-
-using Lexicon = std::unordered_map<std::string, Entry>;
-
-constexpr const char* kOnes[] = {"one",       "two",      "three",   "four",
-                                 "five",      "six",      "seven",   "eight",
-                                 "nine",      "ten",      "eleven",  "twelve",
-                                 "thirteen",  "fourteen", "fifteen", "sixteen",
-                                 "seventeen", "eighteen", "nineteen"};
-constexpr const char* kTens[] = {"twenty", "thirty",  "forty",  "fifty",
-                                 "sixty",  "seventy", "eighty", "ninety"};
-constexpr std::pair<const char*, int> kMultipliers[] = {
-    {"hundred", 2},      {"thousand", 3},    {"million", 6},
-    {"billion", 9},      {"trillion", 12},   {"quadrillion", 15},
-    {"quintillion", 18}, {"sextillion", 21}, {"septillion", 24},
-    {"octillion", 27},   {"nonillion", 30},  {"decillion", 33}};
-
-void AddOnes(Lexicon& words) {
-  for (int value = 1; value <= 19; ++value) {
-    const std::string name = kOnes[value - 1];
-    words[name] = {Kind::kOnes, value};
-    words[value == 6 ? "sixes" : name + "s"] = {Kind::kOnesSuffixed, value,
-                                                "s"};
-    // note: whisper's rule makes "nineth"; "ninth" is left as it is.
-    if (value > 3 && value != 5 && value != 12)
-      words[name + (name.back() == 't' ? "h" : "th")] = {Kind::kOnesSuffixed,
-                                                         value, "th"};
-  }
-  words["zeroth"] = {Kind::kOnesSuffixed, 0, "th"};
-  words["first"] = {Kind::kOnesSuffixed, 1, "st"};
-  words["second"] = {Kind::kOnesSuffixed, 2, "nd"};
-  words["third"] = {Kind::kOnesSuffixed, 3, "rd"};
-  words["fifth"] = {Kind::kOnesSuffixed, 5, "th"};
-  words["twelfth"] = {Kind::kOnesSuffixed, 12, "th"};
-}
-
-Lexicon MakeLexicon() {
-  Lexicon words;
-  for (const char* zero : {"o", "oh", "zero"}) words[zero] = {Kind::kZero, 0};
-  AddOnes(words);
-  for (int i = 0; i < static_cast<int>(std::size(kTens)); ++i) {
-    const int value = 20 + 10 * i;
-    const std::string name = kTens[i];
-    const std::string stem = name.substr(0, name.size() - 1);
-    words[name] = {Kind::kTens, value};
-    words[stem + "ies"] = {Kind::kTensSuffixed, value, "s"};
-    words[stem + "ieth"] = {Kind::kTensSuffixed, value, "th"};
-  }
-  for (const auto& [name, zeros] : kMultipliers) {
-    const std::string text = name;
-    words[text] = {Kind::kMultiplier, zeros};
-    words[text + "s"] = {Kind::kMultiplierSuffixed, zeros, "s"};
-    words[text + "th"] = {Kind::kMultiplierSuffixed, zeros, "th"};
-  }
-  for (const char* minus : {"minus", "negative"})
-    words[minus] = {Kind::kSign, 0, "-"};
-  for (const char* plus : {"plus", "positive"})
-    words[plus] = {Kind::kSign, 0, "+"};
-  for (const auto& [name, sign] :
-       {std::pair("pound", "£"), std::pair("euro", "€"),
-        std::pair("dollar", "$"), std::pair("cent", "¢")}) {
-    words[name] = {Kind::kCurrency, 0, sign};
-    words[std::string(name) + "s"] = {Kind::kCurrency, 0, sign};
-  }
-  for (const char* percent : {"per", "percent"})
-    words[percent] = {Kind::kPercent, 0, "%"};
-  for (const char* special : {"and", "double", "triple", "point"})
-    words[special] = {Kind::kSpecial};
-  return words;
-}
-
-const Entry& LookUp(std::string_view word) {
-  static const Lexicon words = MakeLexicon();
-  static const Entry other;
-  const auto found = words.find(std::string(word));
-  return found == words.end() ? other : found->second;
-}
+using Kind = NumberWordKind;
 
 bool IsDecimal(Kind kind) {
   return kind == Kind::kOnes || kind == Kind::kTens || kind == Kind::kZero;
@@ -194,7 +97,7 @@ class Machine {
   std::string Run(const std::vector<std::string_view>& words) {
     for (size_t i = 0; i < words.size(); ++i) {
       if (std::exchange(skip_, false)) continue;
-      previous_ = i > 0 ? LookUp(words[i - 1]).kind : Kind::kOther;
+      previous_ = i > 0 ? FindNumberWord(words[i - 1]).kind : Kind::kOther;
       current_ = words[i];
       next_ = i + 1 < words.size() ? words[i + 1] : std::string_view();
       Step();
@@ -226,11 +129,11 @@ class Machine {
     return number_->digits;
   }
   bool NextIsArabic() const { return !next_.empty() && IsArabic(next_); }
-  Kind NextKind() const { return LookUp(next_).kind; }
+  Kind NextKind() const { return FindNumberWord(next_).kind; }
 
   void Step() {
     if (TakeArabic()) return;
-    const Entry& entry = LookUp(current_);
+    const NumberWord& entry = FindNumberWord(current_);
     switch (entry.kind) {
       case Kind::kOther:
         return EmitWord();
@@ -335,7 +238,7 @@ class Machine {
     Count(multiplier);
   }
 
-  void TakeMultiplierSuffixed(const Entry& entry) {
+  void TakeMultiplierSuffixed(const NumberWord& entry) {
     const std::string multiplier = TimesPowerOfTen("1", entry.value);
     if (!number_) return Emit(multiplier + entry.suffix);
     if (!number_->written) return Emit(Multiplied(entry.value) + entry.suffix);
@@ -362,7 +265,7 @@ class Machine {
     } else if (current_ == "point") {
       if (IsDecimal(next) || NextIsArabic()) Write(Head() + ".");
     } else if (next == Kind::kOnes || next == Kind::kZero) {
-      const std::string digit = std::to_string(LookUp(next_).value);
+      const std::string digit = std::to_string(FindNumberWord(next_).value);
       std::string text = Head() + digit + digit;
       if (current_ == "triple") text += digit;
       Write(std::move(text));
@@ -398,7 +301,7 @@ std::string Halves(std::string_view text) {
     rest = groups[0].data() + groups[0].size();
     const auto words = SplitAtSpace(segment);
     if (words.empty()) return;
-    const Kind last = LookUp(words.back()).kind;
+    const Kind last = FindNumberWord(words.back()).kind;
     append(segment);
     append(IsDecimal(last) || last == Kind::kMultiplier ? "point five"
                                                         : "and a half");

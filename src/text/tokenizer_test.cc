@@ -291,6 +291,30 @@ TEST(Sources, PublishedSuppressListsComeOut) {
   }
 }
 
+TEST(Tokenizer, DecodesWhatWhisperHeard) {
+  int segments = 0;
+  for (const auto& [file, n_vocab] :
+       {std::pair("oracle/tiny.en/common-voice-en-mini.jsonl", kEnglish),
+        std::pair("oracle/base/multilingual-azure.jsonl", kMultilingual),
+        std::pair("oracle/base/multilingual-leopard.jsonl", kMultilingual)}) {
+    const fs::path path = TestData(file);
+    if (path.empty()) GTEST_SKIP() << "SOTTO_TEST_DATA has no " << file;
+    const TokenizerPtr tokenizer = Tokenizer::Load({}, {}, n_vocab);
+    std::ifstream lines(path);
+    for (std::string line; std::getline(lines, line);) {
+      const json record = json::parse(line);
+      for (const json& result : record["results"])
+        for (const json& segment : result["segments"]) {
+          const auto tokens = segment["tokens"].get<std::vector<int>>();
+          ASSERT_EQ(tokenizer->Decode(tokens),
+                    segment["text"].get<std::string>());
+          ++segments;
+        }
+    }
+  }
+  EXPECT_GT(segments, 500);
+}
+
 TEST(Tokenizer, LargeV3HasOneLanguageMore) {
   const TokenizerPtr t = Tokenizer::Load({}, {}, 51866);
   EXPECT_EQ(t->LanguageTokens().size(), 100u);
