@@ -88,7 +88,7 @@ Spelling FindSpelling(const Checkpoint& checkpoint) {
   if (tensors.empty()) return best;  // the first missing tensor is the error
   Fail(ErrorCode::kBadInput,
        "{}: {} tensors, none with a name of Whisper (the first is {})",
-       checkpoint.spec.name, tensors.size(), Printable(tensors.begin()->first));
+       checkpoint.spec.name, tensors.size(), Legible(tensors.begin()->first));
 }
 
 // The tensor under its usual spelling or, for what row tables mix (an OpenAI
@@ -254,7 +254,7 @@ WeightEntry Assembler::Resolve(const CanonicalTensor& want,
   full[0] *= name.parts;
   if (!SameShape(tensor.shape, full) || tensor.dtype == DType::kI32)
     Fail(ErrorCode::kBadInput, "{}: tensor {} is {}, want f16|bf16|f32{}",
-         source.file, Printable(name.name),
+         source.file, Legible(name.name),
          TypeString(tensor.dtype, tensor.shape), full.ToString());
   // A row of blocks must be whole; readers check that of the last dimension.
   const int64_t part = want.shape.Elements();
@@ -263,13 +263,13 @@ WeightEntry Assembler::Resolve(const CanonicalTensor& want,
   const DTypeInfo info = Info(tensor.dtype);
   if (part % info.block_elements != 0)
     Fail(ErrorCode::kBadInput, "{}: tensor {} is {}, not whole blocks of {}",
-         source.file, Printable(name.name),
+         source.file, Legible(name.name),
          TypeString(tensor.dtype, tensor.shape), info.block_elements);
   const float* scales = source.row_scales;
   if (scales != nullptr) scales += want.shape[0] * name.part;
   return {Tensor::Dense(static_cast<std::byte*>(tensor.data) + skip,
                         tensor.dtype, want.shape),
-          scales, source.file + ": tensor " + Printable(name.name)};
+          scales, source.file + ": tensor " + Legible(name.name)};
 }
 
 void Assembler::Collect(Side side,
@@ -301,7 +301,7 @@ void Assembler::CheckTied(const WeightEntry& embedding) const {
     const Tensor& b = source.tensor;
     if (a.shape != b.shape)
       Fail(ErrorCode::kBadInput, "{}: tensor {} is {}, want {}", source.file,
-           Printable(name), TypeString(b.dtype, b.shape), a.shape.ToString());
+           Legible(name), TypeString(b.dtype, b.shape), a.shape.ToString());
     if (a.dtype != b.dtype || IsBlock(a.dtype)) continue;
     const size_t row = a.Bytes() / static_cast<size_t>(a.shape[0]);
     constexpr int64_t kSample = 32;
@@ -310,7 +310,7 @@ void Assembler::CheckTied(const WeightEntry& embedding) const {
       if (std::memcmp(a.As<std::byte>() + at, b.As<std::byte>() + at, row) != 0)
         Fail(ErrorCode::kUnsupported,
              "{}: tensor {} differs from the token embedding, want them tied",
-             source.file, Printable(name));
+             source.file, Legible(name));
     }
   }
 }

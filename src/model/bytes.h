@@ -66,7 +66,7 @@ class ByteReader {
 
 // Text from a file as an error message may show it: printable, at most 80
 // characters.
-inline std::string Printable(std::string_view text) {
+inline std::string Legible(std::string_view text) {
   std::string out;
   for (const char c : text.substr(0, 80))
     out += c >= 0x20 && c < 0x7f ? c : '?';

@@ -37,7 +37,7 @@ std::string ReadString(ByteReader& in, const char* what) {
 
 Variable ReadVariable(ByteReader& in, uint32_t version,
                       const std::string& name) {
-  const std::string where = in.file() + ": variable " + Printable(name);
+  const std::string where = in.file() + ": variable " + Legible(name);
   Variable out;
   const uint8_t rank = in.U8("a variable's rank");
   if (rank > Shape::kMaxRank)
@@ -85,7 +85,7 @@ Variables ReadVariables(ByteReader& in) {
   const std::string spec = ReadString(in, "the spec's name");
   if (spec != "WhisperSpec")
     Fail(ErrorCode::kBadInput, "{}: a CTranslate2 {}, want WhisperSpec",
-         in.file(), Printable(spec));
+         in.file(), Legible(spec));
   const uint32_t revision = in.U32("the spec's revision");
   // Revision 3 moved num_heads into the file; no other layout is published.
   if (revision < 1 || revision > 3)
@@ -138,7 +138,7 @@ std::vector<float> Scales(const Variables& variables, const std::string& name,
   const auto found = variables.find(name + "_scale");
   if (found == variables.end())
     Fail(ErrorCode::kBadInput, "{}: integers without a {}_scale", where,
-         Printable(name));
+         Legible(name));
   const Variable& v = found->second;
   if (v.kind != kFloat32)
     Fail(ErrorCode::kBadInput, "{}: scales of type {}, want float32", where,
@@ -187,7 +187,7 @@ void AddInt16(const Variable& v, const std::vector<float>& scales,
 
 void AddTensor(const Variables& variables, const std::string& name,
                const Variable& v, const std::string& file, Checkpoint* out) {
-  const std::string where = file + ": variable " + Printable(name);
+  const std::string where = file + ": variable " + Legible(name);
   constexpr std::array<DType, 6> kTypes = {DType::kF32, DType::kI8,
                                            DType::kI32, DType::kI32,
                                            DType::kF16, DType::kBF16};

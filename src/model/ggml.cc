@@ -74,7 +74,7 @@ void ReadTensor(ByteReader& in, Checkpoint* out) {
   std::array<uint32_t, Shape::kMaxRank> dims{};
   for (uint32_t i = 0; i < rank; ++i) dims[i] = in.U32("a dimension");
   const std::string name(in.Text(length, "a tensor's name"));
-  const std::string where = in.file() + ": tensor " + Printable(name);
+  const std::string where = in.file() + ": tensor " + Legible(name);
   const auto dtype = FromGgmlType(type);
   if (!dtype)
     Fail(ErrorCode::kUnsupported,
@@ -84,7 +84,7 @@ void ReadTensor(ByteReader& in, Checkpoint* out) {
   Shape shape;  // the file has the fastest dimension first
   for (uint32_t i = rank; i-- > 0;) shape.Append(dims[i]);
   const auto data =
-      in.Take(CheckedBytes(*dtype, shape, where), "tensor " + Printable(name));
+      in.Take(CheckedBytes(*dtype, shape, where), "tensor " + Legible(name));
   auto* start = const_cast<std::byte*>(data.data());
   const bool fresh =
       out->tensors

@@ -186,7 +186,7 @@ struct Entry {
 Entry ReadEntry(ByteReader& in) {
   Entry entry;
   entry.name = ReadString(in, "a tensor's name");
-  const std::string where = in.file() + ": tensor " + Printable(entry.name);
+  const std::string where = in.file() + ": tensor " + Legible(entry.name);
   const uint32_t rank = in.U32("a tensor's rank");
   if (rank > Shape::kMaxRank)
     Fail(ErrorCode::kBadInput, "{}: rank {}, want at most {}", where, rank,
@@ -213,7 +213,7 @@ Entry ReadEntry(ByteReader& in) {
 void AddTensor(const Entry& entry, std::span<const std::byte> data,
                Checkpoint* out) {
   const std::string& file = out->spec.name;
-  const std::string where = file + ": tensor " + Printable(entry.name);
+  const std::string where = file + ": tensor " + Legible(entry.name);
   const uint64_t bytes = CheckedBytes(entry.dtype, entry.shape, where);
   if (entry.offset > data.size() || bytes > data.size() - entry.offset)
     Fail(ErrorCode::kBadInput, "{}: {} bytes at offset {} of {} bytes of data",

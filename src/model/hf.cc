@@ -54,7 +54,7 @@ std::set<std::string> ShardNames(const json& index, const std::string& file) {
     if (name.empty() || name == ".." || fs::path(name).filename() != name)
       Fail(ErrorCode::kBadInput,
            "{}: tensor {} is in '{}', want a file of this folder", file,
-           Printable(tensor), Printable(name));
+           Legible(tensor), Legible(name));
     shards.insert(name);
   }
   return shards;

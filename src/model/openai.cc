@@ -63,7 +63,7 @@ std::span<const std::byte> OpenAiReader::Content(const std::string& name) {
   const auto found = directory_.find(name);
   if (found == directory_.end())
     Fail(ErrorCode::kBadInput, "{}: no entry {}", out_.spec.name,
-         Printable(name));
+         Legible(name));
   const ZipEntry& entry = found->second;
   if (!entry.deflated) return bytes_.subspan(entry.offset, entry.size);
   const auto done = inflated_.find(name);
@@ -140,7 +140,7 @@ std::byte* OpenAiReader::Gather(const Pickle::Node& tensor, size_t item,
 
 void OpenAiReader::AddTensor(const Pickle& pickle, const std::string& name,
                              const Pickle::Node& tensor) {
-  const std::string where = out_.spec.name + ": tensor " + Printable(name);
+  const std::string where = out_.spec.name + ": tensor " + Legible(name);
   const Pickle::Node& storage = pickle.node(tensor.storage);
   const auto dtype = TypeOf(storage.type, where);
   if (!dtype) return;
@@ -168,7 +168,7 @@ void OpenAiReader::AddTensor(const Pickle& pickle, const std::string& name,
   if (tensor.offset < 0 || last >= static_cast<__int128>(content.size() / item))
     Fail(ErrorCode::kBadInput, "{}: {} reaches past the {} bytes of storage {}",
          where, TypeString(*dtype, shape), content.size(),
-         Printable(storage.text));
+         Legible(storage.text));
   auto* data = dense ? const_cast<std::byte*>(content.data()) +
                            static_cast<size_t>(tensor.offset) * item
                      : Gather(tensor, item, content, elements, where);

@@ -141,7 +141,7 @@ void PickleMachine::PushGlobal(const std::string& module,
       full != "torch._utils._rebuild_parameter")
     Fail(ErrorCode::kBadInput,
          "{}: its pickle asks for {}, want nothing but tensors", in_.file(),
-         Printable(full));
+         Legible(full));
   Push({.kind = Kind::kGlobal, .text = storage ? name : full});
 }
 

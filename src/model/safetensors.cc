@@ -38,13 +38,13 @@ std::optional<DType> ReadType(const json& value, const std::string& where) {
   if (name.starts_with("I") || name.starts_with("U") || name == "BOOL")
     return std::nullopt;
   Fail(ErrorCode::kUnsupported, "{}: type {}, want F32, F16 or BF16", where,
-       Printable(name));
+       Legible(name));
 }
 
 void AddTensor(const std::string& name, const json& info,
                std::span<const std::byte> data, const std::string& file,
                Checkpoint* checkpoint) {
-  const std::string where = file + ": tensor " + Printable(name);
+  const std::string where = file + ": tensor " + Legible(name);
   if (!info.is_object() || !info.contains("dtype") || !info.contains("shape") ||
       !info.contains("data_offsets"))
     Fail(ErrorCode::kBadInput, "{}: no dtype, shape and data_offsets", where);

@@ -73,7 +73,7 @@ ZipDirectory ReadZipDirectory(const fs::path& path, uint64_t file_bytes) {
                                 nullptr, 0, nullptr, 0) != UNZ_OK)
       Fail(ErrorCode::kBadInput, "{}: its ZIP directory is damaged", file);
     const std::string text = name.data();
-    const std::string where = file + ": entry " + Printable(text);
+    const std::string where = file + ": entry " + Legible(text);
     directory.insert_or_assign(text,
                                ReadEntry(zip.get(), info, file_bytes, where));
     if (directory.size() > kMaxEntries)
@@ -84,7 +84,7 @@ ZipDirectory ReadZipDirectory(const fs::path& path, uint64_t file_bytes) {
 
 Buffer InflateZipEntry(const fs::path& path, const std::string& name,
                        const ZipEntry& entry) {
-  const std::string where = ShortName(path) + ": entry " + Printable(name);
+  const std::string where = ShortName(path) + ": entry " + Legible(name);
   if (entry.size / kMaxRatio > entry.stored)
     Fail(ErrorCode::kBadInput,
          "{}: {} bytes that inflate to {}, want at most "
