@@ -34,17 +34,18 @@ double Milliseconds(Clock::time_point since) {
 }
 
 struct Samples {
-  std::vector<double> ms;
+  std::vector<double> values;
   double Median() const {
-    std::vector<double> sorted = ms;
+    std::vector<double> sorted = values;
     std::sort(sorted.begin(), sorted.end());
     return sorted.empty() ? 0 : sorted[sorted.size() / 2];
   }
   double Min() const {
-    return ms.empty() ? 0 : *std::min_element(ms.begin(), ms.end());
+    return values.empty() ? 0
+                          : *std::min_element(values.begin(), values.end());
   }
   Json ToJson() const {
-    return {{"median", Median()}, {"min", Min()}, {"n", ms.size()}};
+    return {{"median", Median()}, {"min", Min()}, {"n", values.size()}};
   }
 };
 
@@ -85,13 +86,15 @@ class Bench {
     for (int i = 0; i < repeats_; ++i) {
       const StageTimes before = model_->times();
       model_->Encode();
-      encoder_.ms.push_back(Since(before, Stage::kEncoder));
-      cross_kv_.ms.push_back(Since(before, Stage::kCrossKv));
+      encoder_.values.push_back(Since(before, Stage::kEncoder));
+      cross_kv_.values.push_back(Since(before, Stage::kCrossKv));
       MeasureDecode();
       // Peaks between the runs, so that both see the same machine.
-      peak_tflops_.ms.push_back(PeakTflops(HostFeatures(), Precision(),
-                                           engine_->pool()));
-      read_gb_s_.ms.push_back(ReadGBs(DecodeBytes(), engine_->pool()));
+      peak_tflops_.values.push_back(MeasurePeak() * 1e-12);
+      read_gb_s_.values.push_back(
+          cpu::MeasureReadRate(engine_->pool(), HostFeatures(),
+                               DecodeBytes()) *
+          1e-9);
     }
     if (!audio.empty()) MeasureFile(audio);
   }
@@ -133,9 +136,12 @@ class Bench {
     return model_->times().ms[i] - before.ms[i];
   }
 
-  std::string Precision() const {
-    return engine_->profile().name.find("bf16") != std::string::npos ? "bf16"
-                                                                     : "f32";
+  // Of the type that the encoder multiplies in.
+  double MeasurePeak() {
+    const bool bf16 = engine_->profile().of(Stage::kEncoder).precision ==
+                      Precision::kBF16;
+    return bf16 ? cpu::MeasureBf16Peak(engine_->pool(), HostFeatures())
+                : cpu::MeasureFmaPeak(engine_->pool(), HostFeatures());
   }
 
   // Weights and K/V that one token at a mean position of 110 reads.
@@ -162,11 +168,11 @@ class Bench {
     }
     StageTimes before = model_->times();
     model_->Prefill(prompt, -1, nullptr);
-    prefill_.ms.push_back(Since(before, Stage::kPrefill));
+    prefill_.values.push_back(Since(before, Stage::kPrefill));
     DecodeTokens(10);
     before = model_->times();
     DecodeTokens(200);
-    decode_.ms.push_back(Since(before, Stage::kDecode) / 200);
+    decode_.values.push_back(Since(before, Stage::kDecode) / 200);
   }
 
   void MeasureFile(const std::string& audio) {
