@@ -13,6 +13,8 @@
 #include "engine/engine.h"
 #include "engine/test_data.h"
 #include "engine/transcribe.h"
+#include "text/normalize.h"
+#include "text/wer.h"
 
 namespace sotto {
 namespace {
@@ -170,6 +172,33 @@ TEST_P(Oracle, OtherLanguages) {
     EXPECT_TRUE(SameTokens(english, clip.results.at("translate")))
         << clip.results.at("translate").text << "\n" << english.text;
   }
+}
+
+// Word errors of bf16 over all English clips, against those of f32, which are
+// the oracle's own (the tests above hold f32 to its tokens).
+TEST_P(Oracle, Bf16CostsAtMostTwoWords) {
+  Engine* narrow = EngineFor(GetParam(), "cpu-bf16");
+  model_ = std::make_unique<WindowModel>(*narrow);
+  const EnglishNormalizer normalize;
+  WerCounts bf16, f32;
+  for (const char* dataset :
+       {"librispeech-mini", "common-voice-en-mini", "multilingual-leopard"}) {
+    for (const OracleClip& clip : ReadOracle(GetParam(), dataset)) {
+      if (clip.given_language != "en" || clip.reference.empty()) continue;
+      const std::string reference = normalize(clip.reference);
+      const std::string got = Run(clip, Greedy("en")).text;
+      const std::string want = clip.results.at("greedy_no_words").text;
+      bf16 += CountErrors(reference, normalize(got));
+      f32 += CountErrors(reference, normalize(want));
+      if (got != want)
+        std::printf("%s\n  f32  %s\n  bf16 %s\n", clip.file.c_str(),
+                    want.c_str(), got.c_str());
+    }
+  }
+  std::printf("%s: %d words, errors f32 %d, bf16 %d\n", GetParam(), f32.words,
+              f32.errors(), bf16.errors());
+  EXPECT_GT(f32.words, 1800);
+  EXPECT_LE(bf16.errors(), f32.errors() + 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Oracle, testing::Values("tiny.en", "base"),
