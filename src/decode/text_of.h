@@ -5,16 +5,13 @@
 #include <functional>
 #include <span>
 #include <string>
-#include <string_view>
+
+#include "text/utf8.h"  // StripSpace, which callers of TextOf need
 
 namespace sotto {
 
 // The text of tokens: Tokenizer::Decode of the model. Timestamp tokens may be
 // among them and give no text.
 using TextOf = std::function<std::string(std::span<const int>)>;
-
-// Without the white space at both ends, as Python's str.strip: Unicode's
-// spaces count too. `text` is UTF-8.
-std::string_view StripSpace(std::string_view text);
 
 }  // namespace sotto
