@@ -1,241 +1,224 @@
 // SPDX-License-Identifier: MIT
-// Fusion: fewer passes over memory. QKV and a layer's cross K|V become one
-// product, GELU and the residual sum move into the product before them.
+#include <algorithm>
 #include <map>
-#include <string>
 
+#include "base/error.h"
+#include "compile/fuse_match.h"
 #include "compile/passes.h"
-#include "compile/rewrite.h"
 
 namespace sotto {
 namespace {
 
-using ir::Op;
-using ir::ValueId;
-
-// "dec.3.attn" of the weight "dec.3.attn.q.w".
-std::string BlockOf(const ir::Graph& graph, const ir::Node& linear) {
-  const std::string& name = graph.value(linear.inputs[1]).name;
-  const size_t end = name.rfind('.', name.rfind('.') - 1);
-  return end == std::string::npos ? name : name.substr(0, end);
+void Note(const PassContext& context, std::string_view kind,
+          const std::string& node) {
+  if (context.report != nullptr)
+    context.report->entries.push_back({kind, node});
 }
 
-bool IsPlainLinear(const ir::Node& node) {
-  return node.op == Op::kLinear &&
-         (node.inputs.size() < 4 || node.inputs[3] == ir::kNoValue) &&
-         std::get<ir::LinearAttrs>(node.attrs).act == ir::Activation::kNone;
+// "dec.0.attn.q" -> "dec.0.attn." + joined.
+std::string StackName(const ir::Graph& graph, const StackMatch& match,
+                      std::string_view joined) {
+  const std::string& first =
+      graph.value(graph.node(match.linears[0]).output).name;
+  const size_t dot = first.rfind('.');
+  return (dot == std::string::npos ? "" : first.substr(0, dot + 1)) +
+         std::string(joined);
 }
 
-ValueId BiasOf(const ir::Node& node) {
-  return node.inputs.size() > 2 ? node.inputs[2] : ir::kNoValue;
-}
-
-// Products of the same input and block, in order: q, k, v or k, v.
-using Groups = std::map<std::pair<ValueId, std::string>, std::vector<size_t>>;
-
-Groups FindGroups(const ir::Graph& graph) {
-  Groups groups;
-  for (size_t i = 0; i < graph.nodes.size(); ++i)
-    if (IsPlainLinear(graph.nodes[i]))
-      groups[{graph.nodes[i].inputs[0], BlockOf(graph, graph.nodes[i])}]
-          .push_back(i);
-  return groups;
-}
-
-// A weight that stacks those of `nodes` on axis 0; input 1 or, with zeros
-// where there is none, 2.
-ValueId Stack(Rewriter& rewriter, const ir::Graph& graph,
-              const std::vector<size_t>& nodes, size_t input,
-              const std::string& name) {
+// The operands' parts one below the other. A linear without a bias has zeros
+// there: k's rows of a fused QKV bias.
+ir::ValueId StackWeights(Rewriter& rewriter, const StackMatch& match,
+                         size_t operand, const std::string& name) {
+  const ir::Graph& graph = rewriter.from();
   ir::Value stacked{.kind = ir::ValueKind::kWeight, .name = name};
   int64_t rows = 0;
-  for (const size_t i : nodes) {
-    const ir::Node& node = graph.nodes[i];
-    const ir::Value& matrix = graph.value(node.inputs[1]);
-    const ValueId id = input == 1 ? node.inputs[1] : BiasOf(node);
-    rows += matrix.shape[0];
-    if (id == ir::kNoValue) {
-      stacked.parts.push_back({"", matrix.shape[0]});
+  bool any = false;
+  for (const ir::NodeId id : match.linears) {
+    const ir::Node& node = graph.node(id);
+    const ir::Value& w = graph.value(node.inputs[1]);
+    rows += w.shape[0];
+    if (operand >= node.inputs.size() || node.inputs[operand] == ir::kNoValue) {
+      stacked.parts.push_back({.name = "", .rows = w.shape[0]});
       continue;
     }
-    for (const ir::WeightPart& part : graph.value(id).parts)
-      stacked.parts.push_back(part);
+    any = true;
+    const ir::Value& part = graph.value(node.inputs[operand]);
+    stacked.dtype = part.dtype;
+    stacked.shape = part.shape;
+    stacked.parts.insert(stacked.parts.end(), part.parts.begin(),
+                         part.parts.end());
   }
-  stacked.shape = input == 1
-                      ? Shape{rows, graph.value(graph.nodes[nodes[0]].inputs[1])
-                                        .shape[1]}
-                      : Shape{rows};
-  ir::Graph& to = rewriter.graph();
-  to.values.push_back(std::move(stacked));
-  return static_cast<ValueId>(to.values.size()) - 1;
+  if (!any) return ir::kNoValue;
+  stacked.shape[0] = rows;
+  rewriter.to().values.push_back(std::move(stacked));
+  return static_cast<ir::ValueId>(rewriter.to().values.size()) - 1;
 }
 
-// One product and a slice for each of `nodes`.
-void EmitStacked(Rewriter& rewriter, const ir::Graph& graph,
-                 const std::vector<size_t>& nodes, const std::string& block) {
-  const std::string name = block + (nodes.size() == 3 ? ".qkv" : ".kv");
-  const ValueId w = Stack(rewriter, graph, nodes, 1, name + ".w");
-  bool any_bias = false;
-  for (const size_t i : nodes)
-    any_bias |= BiasOf(graph.nodes[i]) != ir::kNoValue;
-  const ValueId b = any_bias ? Stack(rewriter, graph, nodes, 2, name + ".b")
-                             : ir::kNoValue;
-  ir::Graph& to = rewriter.graph();
-  const ValueId all =
-      to.Add(Op::kLinear, {rewriter.Map(graph.nodes[nodes[0]].inputs[0]), w, b},
-             ir::LinearAttrs{}, name);
-  int64_t at = 0;
-  for (const size_t i : nodes) {
-    const ir::Node& node = graph.nodes[i];
-    const int64_t rows = graph.value(node.inputs[1]).shape[0];
-    rewriter.Set(node.output,
-                 to.Add(Op::kSlice, {all}, ir::SliceAttrs{at, at + rows},
-                        graph.value(node.output).name));
-    at += rows;
+// One linear and a slice for each that it replaces.
+void EmitStack(Rewriter& rewriter, const StackMatch& match,
+               const std::string& name) {
+  const ir::Graph& graph = rewriter.from();
+  const ir::Node& first = graph.node(match.linears[0]);
+  const ir::ValueId w = StackWeights(rewriter, match, 1, name + ".w");
+  const ir::ValueId b = StackWeights(rewriter, match, 2, name + ".b");
+  std::vector<ir::ValueId> inputs = {rewriter.Map(first.inputs[0]), w};
+  if (b != ir::kNoValue) inputs.push_back(b);
+  const ir::ValueId all =
+      rewriter.to().Add(ir::Op::kLinear, std::move(inputs), first.attrs, name);
+  int64_t begin = 0;
+  for (const ir::NodeId id : match.linears) {
+    const ir::Node& node = graph.node(id);
+    const int64_t end = begin + graph.value(node.inputs[1]).shape[0];
+    rewriter.Emit(node.output, ir::Op::kSlice, {all},
+                  ir::SliceAttrs{begin, end});
+    begin = end;
   }
 }
 
-ir::Graph FuseStacks(const ir::Graph& graph, const StageOptions& options,
-                     FusionReport* report) {
-  std::map<size_t, const Groups::value_type*> first_of;  // node -> its group
+ir::Graph Stack(const ir::Graph& graph, const PassContext& context,
+                const std::vector<StackMatch>& matches, std::string_view kind,
+                std::string_view joined) {
+  // The fused linear stands where the first of its linears stood.
+  std::map<ir::NodeId, const StackMatch*> starts;
   std::vector<bool> gone(graph.nodes.size(), false);
-  const Groups groups = FindGroups(graph);
-  for (const auto& group : groups) {
-    const std::vector<size_t>& nodes = group.second;
-    const bool qkv = nodes.size() == 3 && options.fuse_qkv;
-    const bool kv = nodes.size() == 2 && options.fuse_cross_kv;
-    if (!qkv && !kv) continue;
-    ++(qkv ? report->qkv : report->cross_kv);
-    first_of[nodes[0]] = &group;
-    for (const size_t i : nodes) gone[i] = true;
+  for (const StackMatch& match : matches) {
+    starts[*std::min_element(match.linears.begin(), match.linears.end())] =
+        &match;
+    for (const ir::NodeId id : match.linears)
+      gone[static_cast<size_t>(id)] = true;
   }
   Rewriter rewriter(graph);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const auto it = first_of.find(i);
-    if (it != first_of.end())
-      EmitStacked(rewriter, graph, it->second->second, it->second->first.second);
-    else if (!gone[i])
+    const auto start = starts.find(static_cast<ir::NodeId>(i));
+    if (start != starts.end()) {
+      const std::string name = StackName(graph, *start->second, joined);
+      EmitStack(rewriter, *start->second, name);
+      Note(context, kind, name);
+    } else if (!gone[i]) {
       rewriter.Copy(graph.nodes[i]);
-  }
-  return rewriter.Finish();
-}
-
-bool TakesActivation(const ir::Node& node) {
-  return node.op == Op::kLinear || node.op == Op::kConv1d;
-}
-
-ir::Attrs WithGelu(const ir::Attrs& attrs) {
-  ir::Attrs out = attrs;
-  if (auto* linear = std::get_if<ir::LinearAttrs>(&out))
-    linear->act = ir::Activation::kGelu;
-  if (auto* conv = std::get_if<ir::ConvAttrs>(&out))
-    conv->act = ir::Activation::kGelu;
-  return out;
-}
-
-ir::Graph FuseActivations(const ir::Graph& graph, FusionReport* report) {
-  const std::vector<int> uses = CountUses(graph);
-  std::vector<bool> gone(graph.nodes.size(), false);
-  Rewriter rewriter(graph);
-  // A product whose only reader is a GELU waits for it.
-  const auto fused_producer = [&](const ir::Node& node) -> const ir::Node* {
-    if (node.op != Op::kGelu) return nullptr;
-    const ir::Value& in = graph.value(node.inputs[0]);
-    if (in.producer < 0 || uses[static_cast<size_t>(node.inputs[0])] != 1)
-      return nullptr;
-    const ir::Node& producer = graph.node(in.producer);
-    const bool free = producer.inputs.size() < 4 ||
-                      producer.inputs[3] == ir::kNoValue;
-    return TakesActivation(producer) && free ? &producer : nullptr;
-  };
-  for (const ir::Node& node : graph.nodes)
-    if (fused_producer(node) != nullptr)
-      gone[static_cast<size_t>(graph.value(node.inputs[0]).producer)] = true;
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const ir::Node& node = graph.nodes[i];
-    if (gone[i]) continue;
-    if (const ir::Node* producer = fused_producer(node)) {
-      ++report->activation;
-      const ValueId fresh =
-          rewriter.CopyWith(*producer, WithGelu(producer->attrs));
-      rewriter.Set(node.output, fresh);
-    } else {
-      rewriter.Copy(node);
     }
   }
-  return rewriter.Finish();
+  return rewriter.Take();
 }
 
-// Which input of an Add is a product that nobody else reads: 0, 1 or -1.
-int FusibleTerm(const ir::Graph& graph, const ir::Node& add,
-                const std::vector<int>& uses) {
-  for (const int term : {1, 0}) {
-    const ValueId id = add.inputs[static_cast<size_t>(term)];
-    const ir::Value& value = graph.value(id);
-    if (value.producer < 0 || uses[static_cast<size_t>(id)] != 1) continue;
-    const ir::Node& producer = graph.node(value.producer);
-    const ir::Value& other =
-        graph.value(add.inputs[static_cast<size_t>(1 - term)]);
-    if (TakesActivation(producer) &&
-        (producer.inputs.size() < 4 || producer.inputs[3] == ir::kNoValue) &&
-        value.shape == graph.value(add.output).shape &&
-        other.dtype == DType::kF32)
-      return term;
+// first's operands and attributes with what second does added to them.
+void EmitPair(Rewriter& rewriter, const ir::Node& first,
+              const ir::Node& second) {
+  std::vector<ir::ValueId> inputs;
+  for (const ir::ValueId input : first.inputs)
+    inputs.push_back(rewriter.Map(input));
+  ir::Attrs attrs = first.attrs;
+  const DType out = std::get<ir::CastAttrs>(second.attrs).out;
+  if (second.op == ir::Op::kAdd) {
+    const bool left = second.inputs[0] == first.output;
+    inputs.resize(4, ir::kNoValue);
+    inputs[3] = rewriter.Map(second.inputs[left ? 1 : 0]);
   }
-  return -1;
+  std::visit(
+      [&](auto& set) {
+        if constexpr (requires { set.act; }) {
+          if (second.op == ir::Op::kGelu) set.act = ir::Activation::kGelu;
+          set.out = out;
+        }
+      },
+      attrs);
+  rewriter.Emit(second.output, first.op, std::move(inputs), attrs);
 }
 
-ir::Graph FuseResiduals(const ir::Graph& graph, FusionReport* report) {
-  const std::vector<int> uses = CountUses(graph);
+ir::Graph Swallow(const ir::Graph& graph, const PassContext& context,
+                  const std::vector<PairMatch>& matches,
+                  std::string_view kind) {
+  std::map<ir::NodeId, ir::NodeId> first_of;
   std::vector<bool> gone(graph.nodes.size(), false);
-  for (const ir::Node& node : graph.nodes) {
-    if (node.op != Op::kAdd) continue;
-    const int term = FusibleTerm(graph, node, uses);
-    if (term >= 0)
-      gone[static_cast<size_t>(
-          graph.value(node.inputs[static_cast<size_t>(term)]).producer)] = true;
+  for (const PairMatch& match : matches) {
+    first_of[match.second] = match.first;
+    gone[static_cast<size_t>(match.first)] = true;
   }
   Rewriter rewriter(graph);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const ir::Node& node = graph.nodes[i];
-    if (gone[i]) continue;
-    const int term =
-        node.op == Op::kAdd ? FusibleTerm(graph, node, uses) : -1;
-    if (term < 0) {
-      rewriter.Copy(node);
-      continue;
+    const auto found = first_of.find(static_cast<ir::NodeId>(i));
+    if (found != first_of.end()) {
+      const ir::Node& first = graph.node(found->second);
+      EmitPair(rewriter, first, graph.nodes[i]);
+      // Named after the matrix, which says what was fused.
+      Note(context, kind, graph.value(first.inputs[1]).name);
+    } else if (!gone[i]) {
+      rewriter.Copy(graph.nodes[i]);
     }
-    ++report->residual;
-    ir::Node product = graph.node(
-        graph.value(node.inputs[static_cast<size_t>(term)]).producer);
-    product.inputs.resize(4, ir::kNoValue);
-    product.inputs[3] = node.inputs[static_cast<size_t>(1 - term)];
-    rewriter.Set(node.output, rewriter.Copy(product));
   }
-  return rewriter.Finish();
+  return rewriter.Take();
 }
 
 }  // namespace
 
-std::string FusionReport::ToString() const {
-  return fmt::format("{} qkv, {} cross k|v, {} activation, {} residual, {} left",
-                     qkv, cross_kv, activation, residual, left);
+int FusionReport::Count(std::string_view kind) const { return Count(kind, ""); }
+
+int FusionReport::Count(std::string_view kind, std::string_view suffix) const {
+  return static_cast<int>(
+      std::count_if(entries.begin(), entries.end(), [&](const Entry& entry) {
+        return entry.kind == kind && entry.node.ends_with(suffix);
+      }));
 }
 
-ir::Graph Fuse(const ir::Graph& graph, const StageOptions& options,
-               FusionReport* report) {
-  ir::Graph fused = graph;
-  if (!options.skip_fusion) {
-    if (options.fuse_qkv || options.fuse_cross_kv)
-      fused = FuseStacks(fused, options, report);
-    if (options.fuse_activation) fused = FuseActivations(fused, report);
-    if (options.fuse_residual) fused = FuseResiduals(fused, report);
+std::string FusionReport::ToString() const {
+  std::map<std::string_view, int> counts;
+  for (const Entry& entry : entries) ++counts[entry.kind];
+  std::string text = "fused:";
+  for (const auto& [kind, count] : counts)
+    text += fmt::format(" {}={}", kind, count);
+  if (counts.empty()) text += " nothing";
+  text += "\n";
+  for (const Entry& entry : entries)
+    text += fmt::format("  {} {}\n", entry.kind, entry.node);
+  return text;
+}
+
+std::vector<std::string> UnfusedPatterns(const ir::Graph& graph) {
+  const Uses uses(graph);
+  std::vector<std::string> lines;
+  const auto stacks = [&](std::string_view kind,
+                          const std::vector<StackMatch>& matches) {
+    for (const StackMatch& match : matches)
+      lines.push_back(fmt::format("{} {}", kind, StackName(graph, match, "*")));
+  };
+  const auto pairs = [&](std::string_view kind,
+                         const std::vector<PairMatch>& matches) {
+    for (const PairMatch& match : matches)
+      lines.push_back(
+          fmt::format("{} {}", kind,
+                      ir::Label(graph.value(graph.node(match.second).output))));
+  };
+  stacks("qkv", MatchQkv(graph, uses));
+  stacks("cross_kv", MatchCrossKv(graph, uses));
+  pairs("gelu", MatchGelu(graph, uses));
+  pairs("residual", MatchResidual(graph, uses));
+  pairs("position", MatchPosition(graph, uses));
+  return lines;
+}
+
+ir::Graph Fuse(const ir::Graph& graph, const PassContext& context) {
+  const FuseOptions& fuse = context.options.fuse;
+  const bool any = !fuse.skip;
+  const bool elements = any && !fuse.unfuse;
+  ir::Graph g = graph;
+  if (any && fuse.qkv)
+    g = Stack(g, context, MatchQkv(g, Uses(g)), "qkv", "qkv");
+  if (any && fuse.cross_kv)
+    g = Stack(g, context, MatchCrossKv(g, Uses(g)), "cross_kv", "kv");
+  if (elements && fuse.bias_gelu)
+    g = Swallow(g, context, MatchGelu(g, Uses(g)), "gelu");
+  if (elements && fuse.residual)
+    g = Swallow(g, context, MatchResidual(g, Uses(g)), "residual");
+  if (elements && fuse.position)
+    g = Swallow(g, context, MatchPosition(g, Uses(g)), "position");
+  if (fuse.assert_clean) {
+    const std::vector<std::string> left = UnfusedPatterns(g);
+    if (!left.empty())
+      Fail(ErrorCode::kInternal,
+           "{}: {} patterns are left unfused, the first is {}", g.title,
+           left.size(), left[0]);
   }
-  // What a full fusion would still find is what was left.
-  FusionReport rest;
-  FuseResiduals(FuseActivations(FuseStacks(fused, {}, &rest), &rest), &rest);
-  report->left = rest.qkv + rest.cross_kv + rest.activation + rest.residual;
-  return fused;
+  return g;
 }
 
 }  // namespace sotto

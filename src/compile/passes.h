@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The passes, in the order in which the compiler runs them. Each is graph to
-// graph; after the last one dtype, layout and backend stand on every node.
+// The passes, in order. Each is a function from a verified graph to a verified
+// graph, in a file of its name, and neither knows nor remembers anything else.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "compile/profile.h"
 #include "ir/graph.h"
@@ -12,28 +15,57 @@
 
 namespace sotto {
 
-// How often each fusion fired.
+// What the fuse pass did, in graph order.
 struct FusionReport {
-  int qkv = 0;
-  int cross_kv = 0;
-  int activation = 0;
-  int residual = 0;
-  int left = 0;  // patterns that could have been fused and were not
+  struct Entry {
+    std::string_view kind;  // "qkv", "cross_kv", "gelu", "residual", "position"
+    std::string node;       // "enc.0.attn.qkv", or the matrix: "enc.0.fc1.w"
+  };
+  std::vector<Entry> entries;
+  int Count(std::string_view kind) const;
+  // Only nodes whose name ends so: Count("residual", ".fc2.w").
+  int Count(std::string_view kind, std::string_view suffix) const;
+  // "qkv=4 gelu=4 residual=12", then one line an entry.
   std::string ToString() const;
 };
 
-// fold.cc: removes casts that change nothing and nodes nobody reads.
-ir::Graph FoldConstants(const ir::Graph& graph);
-ir::Graph RemoveDead(const ir::Graph& graph);
-// fuse.cc
-ir::Graph Fuse(const ir::Graph& graph, const StageOptions& options,
-               FusionReport* report);
-// precision.cc: weight types, `out` attributes, casts of f32 inputs.
-ir::Graph ApplyPrecision(const ir::Graph& graph, Precision precision);
-// layout.cc: panels for matrices; query chunks.
-ir::Graph ApplyLayout(const ir::Graph& graph, const StageOptions& options);
-// place.cc: each node on the first backend that takes it. Throws kUnsupported
-// with every backend's reason.
-ir::Graph Place(const ir::Graph& graph, std::span<Backend* const> backends);
+struct PassContext {
+  const StageOptions& options;
+  DType kv = DType::kF32;
+  std::span<Backend* const> backends;
+  FusionReport* report = nullptr;  // may be null
+};
+
+// Removes casts, slices, reshapes and sums that do nothing, and what nobody
+// reads.
+ir::Graph Fold(const ir::Graph& graph, const PassContext& context);
+// Joins q, k, v of a layer, cross k and v of a layer; takes GELU, residual
+// sums and positions into the matrix or convolution before them.
+ir::Graph Fuse(const ir::Graph& graph, const PassContext& context);
+// Writes the profile's query chunk on the encoder's attention.
+ir::Graph ChunkAttention(const ir::Graph& graph, const PassContext& context);
+// Writes element types: of weights, states and what nodes give.
+ir::Graph SetPrecision(const ir::Graph& graph, const PassContext& context);
+// Writes how weights are stored.
+ir::Graph SetLayout(const ir::Graph& graph, const PassContext& context);
+// Writes which backend runs each node. Throws kUnsupported with all reasons.
+ir::Graph Place(const ir::Graph& graph, const PassContext& context);
+
+struct PassInfo {
+  std::string_view name;
+  ir::Graph (*run)(const ir::Graph&, const PassContext&);
+};
+inline constexpr std::array kPasses = {
+    PassInfo{"fold", Fold},
+    PassInfo{"fuse", Fuse},
+    PassInfo{"chunk", ChunkAttention},
+    PassInfo{"precision", SetPrecision},
+    PassInfo{"layout", SetLayout},
+    PassInfo{"place", Place},
+};
+
+// Patterns that Fuse would join, whatever the options say: one line each. The
+// fuse pass throws kInternal with them where `assert_clean` asks for none.
+std::vector<std::string> UnfusedPatterns(const ir::Graph& graph);
 
 }  // namespace sotto

@@ -1,116 +1,160 @@
 // SPDX-License-Identifier: MIT
-// Precision: matrices and what feeds them in half the bytes, sums in f32. The
-// residual stream, logits, biases, norms, positions and token ids keep their
-// type: none of them costs time, and small errors there add up.
-#include <vector>
+// Auto-mixed precision. What only matrices read is written in low precision
+// by whoever makes it; everything else, and every sum, stays f32. Integers
+// are never touched.
+#include <map>
 
+#include "base/error.h"
 #include "compile/passes.h"
 #include "compile/rewrite.h"
+#include "ir/attrs.h"
 
 namespace sotto {
 namespace {
 
 using ir::Op;
-using ir::ValueId;
 
-bool IsMatrixInput(Op op, size_t input) {
-  if (op == Op::kLinear || op == Op::kConv1d) return input == 1;
-  return op == Op::kEmbed && input == 1;
+DType MatrixType(Precision precision) {
+  switch (precision) {
+    case Precision::kF32:
+      return DType::kF32;
+    case Precision::kF16:
+      return DType::kF16;
+    case Precision::kBF16:
+      return DType::kBF16;
+  }
+  return DType::kF32;
 }
 
-// Inputs that a kernel multiplies in the narrow type.
-bool MultipliesInput(Op op, size_t input) {
+// note: half precision is for weights only. Its range would not hold the
+// activations of the larger models, and no kernel multiplies in it.
+DType ActivationType(Precision precision) {
+  return precision == Precision::kBF16 ? DType::kBF16 : DType::kF32;
+}
+
+// Is operand i a factor of a product, rather than a summand or an index?
+bool IsFactor(Op op, size_t i) {
   switch (op) {
     case Op::kLinear:
     case Op::kConv1d:
-      return input == 0;
+    case Op::kCachedAttention:
+      return i == 0;
     case Op::kAttention:
       return true;
-    case Op::kCachedAttention:
-      return input == 0;
     case Op::kKvWrite:
-      return input == 1;
+      return i == 1;
     default:
       return false;
   }
 }
 
-// For each value: do all its readers multiply it (through slices too)?
-std::vector<bool> OnlyMultiplied(const ir::Graph& graph) {
-  std::vector<bool> only(graph.values.size(), true);
-  for (const ValueId output : graph.outputs)
-    only[static_cast<size_t>(output)] = false;
-  for (size_t n = graph.nodes.size(); n-- > 0;) {
-    const ir::Node& node = graph.nodes[n];
-    const bool view = node.op == Op::kSlice || node.op == Op::kReshape;
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.inputs[i] == ir::kNoValue) continue;
-      const bool narrow = view ? only[static_cast<size_t>(node.output)]
-                               : MultipliesInput(node.op, i);
-      if (!narrow) only[static_cast<size_t>(node.inputs[i])] = false;
-    }
-  }
-  return only;
+// Ops that hand values on as they are.
+bool HandsOn(Op op) {
+  return op == Op::kTranspose || op == Op::kSlice || op == Op::kReshape ||
+         op == Op::kSelectRows;
 }
 
-ir::Attrs WithOut(const ir::Attrs& attrs, DType out) {
-  ir::Attrs changed = attrs;
-  std::visit(
-      [&](auto& a) {
-        if constexpr (requires { a.out; }) a.out = out;
-      },
-      changed);
-  return changed;
+// By value: does nothing but products read it?
+std::vector<bool> FactorsOnly(const ir::Graph& graph, const Uses& uses) {
+  std::vector<bool> low(graph.values.size(), false);
+  for (size_t i = graph.nodes.size(); i-- > 0;) {
+    const ir::ValueId out = graph.nodes[i].output;
+    bool all = !uses.IsOutput(out) && !uses.Of(out).empty();
+    for (const ir::NodeId reader : uses.Of(out)) {
+      const ir::Node& node = graph.node(reader);
+      for (size_t k = 0; k < node.inputs.size(); ++k) {
+        if (node.inputs[k] != out) continue;
+        const bool through =
+            HandsOn(node.op) && k == 0 && low[static_cast<size_t>(node.output)];
+        all = all && (through || IsFactor(node.op, k));
+      }
+    }
+    low[static_cast<size_t>(out)] = all;
+  }
+  return low;
 }
+
+class PrecisionPass {
+ public:
+  PrecisionPass(const ir::Graph& graph, const PassContext& context)
+      : graph_(graph),
+        matrix_(MatrixType(context.options.precision)),
+        activation_(ActivationType(context.options.precision)),
+        uses_(graph),
+        low_(FactorsOnly(graph, uses_)),
+        rewriter_(graph) {
+    for (ir::Value& value : rewriter_.to().values)
+      if (value.kind == ir::ValueKind::kState) value.dtype = context.kv;
+  }
+
+  ir::Graph Run() {
+    for (const ir::Node& node : graph_.nodes) {
+      SetWeight(node);
+      CastFactors(node);
+      Give(node);
+    }
+    return rewriter_.Take();
+  }
+
+ private:
+  void SetWeight(const ir::Node& node) {
+    if (node.op != Op::kLinear && node.op != Op::kConv1d &&
+        node.op != Op::kEmbed)
+      return;
+    const ir::ValueId w = rewriter_.Map(node.inputs[1]);
+    ir::Value& value = rewriter_.to().values[static_cast<size_t>(w)];
+    if (value.kind == ir::ValueKind::kWeight) value.dtype = matrix_;
+  }
+
+  // A matrix takes low precision only. Others widen or round as they read:
+  // convolutions while they pad, kv_write while it packs.
+  void CastFactors(const ir::Node& node) {
+    if (node.op != Op::kLinear || activation_ == DType::kF32) return;
+    const ir::ValueId x = rewriter_.Map(node.inputs[0]);
+    const ir::Value& value = rewriter_.to().value(x);
+    if (value.dtype == activation_) return;
+    auto [cast, first] = casts_.try_emplace(x, ir::kNoValue);
+    if (first)
+      cast->second =
+          rewriter_.to().Add(Op::kCast, {x}, ir::CastAttrs{activation_},
+                             value.name + "." + std::string(Name(activation_)));
+    cast_of_[&node] = cast->second;
+  }
+
+  void Give(const ir::Node& node) {
+    ir::Attrs attrs = node.attrs;
+    if (DType* out = ir::OutType(attrs))
+      *out = low_[static_cast<size_t>(node.output)] ? activation_ : DType::kF32;
+    const auto cast = cast_of_.find(&node);
+    if (cast == cast_of_.end()) {
+      rewriter_.Copy(node, attrs);
+      return;
+    }
+    std::vector<ir::ValueId> inputs;
+    for (const ir::ValueId input : node.inputs)
+      inputs.push_back(rewriter_.Map(input));
+    inputs[0] = cast->second;
+    rewriter_.Emit(node.output, node.op, std::move(inputs), attrs);
+  }
+
+  const ir::Graph& graph_;
+  DType matrix_;
+  DType activation_;
+  Uses uses_;
+  std::vector<bool> low_;
+  Rewriter rewriter_;
+  std::map<ir::ValueId, ir::ValueId> casts_;  // value -> its cast
+  std::map<const ir::Node*, ir::ValueId> cast_of_;
+};
 
 }  // namespace
 
-std::string_view Name(Precision precision) {
-  switch (precision) {
-    case Precision::kF32: return "f32";
-    case Precision::kF16: return "f16";
-    case Precision::kBF16: return "bf16";
-  }
-  return "?";
-}
-
-ir::Graph ApplyPrecision(const ir::Graph& graph, Precision precision) {
-  if (precision == Precision::kF32) return graph;
-  const DType narrow =
-      precision == Precision::kF16 ? DType::kF16 : DType::kBF16;
-  // f16 is a storage type on CPUs: activations and caches stay f32 there.
-  const DType flow = precision == Precision::kF16 ? DType::kF32 : DType::kBF16;
-  ir::Graph typed = graph;
-  for (const ir::Node& node : graph.nodes)
-    for (size_t i = 0; i < node.inputs.size(); ++i)
-      if (IsMatrixInput(node.op, i))
-        typed.values[static_cast<size_t>(node.inputs[i])].dtype = narrow;
-  for (ir::Value& value : typed.values)
-    if (value.kind == ir::ValueKind::kState) value.dtype = flow;
-
-  const std::vector<bool> only = OnlyMultiplied(typed);
-  Rewriter rewriter(typed);
-  for (const ir::Node& node : typed.nodes) {
-    // An input of the program comes as f32 and is cast once for all readers.
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.inputs[i] == ir::kNoValue) continue;
-      const ir::Value& in = typed.value(node.inputs[i]);
-      if (flow == DType::kF32 || node.op != Op::kLinear || i != 0 ||
-          in.kind != ir::ValueKind::kInput)
-        continue;
-      const ValueId mapped = rewriter.Map(node.inputs[i]);
-      if (rewriter.graph().value(mapped).dtype != flow)
-        rewriter.Set(node.inputs[i],
-                     rewriter.graph().Add(Op::kCast, {mapped},
-                                          ir::CastAttrs{flow},
-                                          in.name + "." +
-                                              std::string(Name(flow))));
-    }
-    const bool becomes_narrow = only[static_cast<size_t>(node.output)];
-    rewriter.CopyWith(node, WithOut(node.attrs,
-                                    becomes_narrow ? flow : DType::kF32));
-  }
-  return rewriter.Finish();
+ir::Graph SetPrecision(const ir::Graph& graph, const PassContext& context) {
+  if (context.options.precision != Precision::kF32 &&
+      context.options.mixed != Mixed::kAuto)
+    Fail(ErrorCode::kUnsupported,
+         "{}: low precision without mixed = auto: sums stay f32", graph.title);
+  return PrecisionPass(graph, context).Run();
 }
 
 }  // namespace sotto

@@ -2,210 +2,216 @@
 #include "compile/profile.h"
 
 #include <algorithm>
-#include <sstream>
-#include <toml++/toml.h>
+#include <bit>
+#include <map>
 
-#include "base/did_you_mean.h"
 #include "base/error.h"
-#include "base/file.h"
-#include "compile/shipped_profiles.h"
+#include "compile/profile_keys.h"
 
 namespace sotto {
 namespace {
 
-[[noreturn]] void FailAt(const std::string& origin, const toml::node& node,
-                         const std::string& what) {
-  Fail(ErrorCode::kBadInput, "{}:{}: {}", origin, node.source().begin.line,
-       what);
+std::string Text(bool value) { return value ? "true" : "false"; }
+std::string Text(int value) { return std::to_string(value); }
+std::string Text(const std::vector<int>& values) {
+  return fmt::format("[{}]", fmt::join(values, ", "));
 }
-
-template <typename T>
-T Want(const std::string& origin, const std::string& key,
-       const toml::node& node, const char* want) {
-  const auto value = node.value_exact<T>();
-  if (!value)
-    FailAt(origin, node, fmt::format("'{}' is no {}", key, want));
-  return *value;
-}
-
-void Read(const std::string& origin, const std::string& key,
-          const toml::node& node, std::string& field) {
-  field = Want<std::string>(origin, key, node, "text");
-}
-
-void Read(const std::string& origin, const std::string& key,
-          const toml::node& node, bool& field) {
-  field = Want<bool>(origin, key, node, "boolean");
-}
-
-void Read(const std::string& origin, const std::string& key,
-          const toml::node& node, int& field) {
-  const int64_t value = Want<int64_t>(origin, key, node, "whole number");
-  if (value < 0 || value > 1 << 20)
-    FailAt(origin, node,
-           fmt::format("'{}' is {}, want 0 to {}", key, value, 1 << 20));
-  field = static_cast<int>(value);
-}
-
-void Read(const std::string& origin, const std::string& key,
-          const toml::node& node, Precision& field) {
-  const std::string value = Want<std::string>(origin, key, node, "text");
-  for (const Precision p :
-       {Precision::kF32, Precision::kF16, Precision::kBF16}) {
-    if (value != Name(p)) continue;
-    field = p;
-    return;
+std::string Text(const std::string& value) {
+  std::string text = "\"";
+  for (const char c : value) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\')
+      text += std::string("\\") + c;
+    else if (byte < 0x20 || byte == 0x7f)
+      text += fmt::format("\\u{:04x}", byte);
+    else
+      text += c;
   }
-  FailAt(origin, node,
-         fmt::format("'{}' is '{}', want f32, f16 or bf16", key, value));
+  return text + "\"";
+}
+template <typename E>
+requires std::is_enum_v<E> std::string Text(E value) {
+  return fmt::format("\"{}\"", Word(value));
 }
 
-// Sets the stage option `key`; false where there is none of that name.
-bool ReadStageKey(const std::string& origin, const std::string& key,
-                  const toml::node& node, StageOptions& options) {
-  bool found = false;
-  VisitStageOptions(options, [&](const char* name, auto& field, const char*) {
-    if (key != name) return;
-    found = true;
-    Read(origin, key, node, field);
+// Lines of a table in the order they were added.
+class TomlWriter {
+ public:
+  void Add(const std::string& path, std::string_view doc,
+           const std::string& value) {
+    const size_t dot = path.rfind('.');
+    const std::string table =
+        dot == std::string::npos ? "" : path.substr(0, dot);
+    if (!lines_.contains(table)) order_.push_back(table);
+    const std::string assignment =
+        (dot == std::string::npos ? path : path.substr(dot + 1)) + " = " +
+        value;
+    lines_[table].push_back(fmt::format("# {}\n{}\n", doc, assignment));
+  }
+  std::string Take() {
+    // Keys without a table come first, or they would belong to the last one.
+    std::stable_partition(
+        order_.begin(), order_.end(),
+        [](const std::string& table) { return table.empty(); });
+    std::string text;
+    for (const std::string& table : order_) {
+      if (!table.empty()) text += fmt::format("\n[{}]\n", table);
+      for (const std::string& line : lines_[table]) text += line;
+    }
+    return text;
+  }
+
+ private:
+  std::vector<std::string> order_;
+  std::map<std::string, std::vector<std::string>> lines_;
+};
+
+// path -> text of the value, for one stage.
+std::map<std::string, std::string> StageTexts(const StageOptions& options) {
+  std::map<std::string, std::string> texts;
+  VisitStageOptions(options, [&](const ProfileKey& key, const auto& field) {
+    texts[std::string(key.path)] = Text(field);
   });
-  return found;
+  return texts;
 }
 
-template <typename Visit>
-std::vector<std::string_view> Keys(Visit&& visit) {
-  std::vector<std::string_view> keys;
-  visit([&](std::string_view key, const auto&, const char*) {
-    keys.push_back(key);
-  });
-  return keys;
-}
-
-[[noreturn]] void FailKey(const std::string& origin, const std::string& key,
-                          const toml::node& node,
-                          const std::vector<std::string_view>& known) {
-  FailAt(origin, node,
-         fmt::format("unknown key '{}'{}", key, DidYouMean(key, known)));
-}
-
-std::vector<std::string_view> StageKeys() {
-  const StageOptions options;
-  return Keys([&](auto&& v) { VisitStageOptions(options, v); });
-}
-
-void ReadStageTable(const std::string& origin, const toml::table& table,
-                    StageOptions& options) {
-  for (const auto& [key, node] : table)
-    if (!ReadStageKey(origin, std::string(key.str()), node, options))
-      FailKey(origin, std::string(key.str()), node, StageKeys());
-}
-
-// One key of the top: an option of the profile, of all stages, or a stage.
-void ReadTopKey(const std::string& origin, const std::string& key,
-                const toml::node& node, Profile& profile) {
-  bool found = false;
-  VisitProfile(profile, [&](const char* name, auto& field, const char*) {
-    if (key != name) return;
-    found = true;
-    Read(origin, key, node, field);
-  });
-  for (StageOptions& options : profile.stages)
-    found |= ReadStageKey(origin, key, node, options);
-  if (found) return;
-  std::vector<std::string_view> known =
-      Keys([](auto&& v) {
-        const Profile any;
-        VisitProfile(any, v);
-      });
-  for (const std::string_view name : StageKeys()) known.push_back(name);
-  for (const Stage stage : kStages) known.push_back(StageName(stage));
-  FailKey(origin, key, node, known);
-}
-
-std::string Toml(const std::string& value) { return '"' + value + '"'; }
-std::string Toml(bool value) { return value ? "true" : "false"; }
-std::string Toml(int value) { return std::to_string(value); }
-std::string Toml(Precision value) {
-  return '"' + std::string(Name(value)) + '"';
+uint64_t Mix(uint64_t hash, std::string_view text) {
+  for (const char c : text)  // FNV-1a
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+  return (hash ^ 0xff) * 0x100000001b3ull;
 }
 
 }  // namespace
 
-Profile ParseProfile(std::string_view text, const std::string& origin) {
-  toml::table table;
-  try {
-    table = toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    Fail(ErrorCode::kBadInput, "{}:{}: {}", origin,
-         error.source().begin.line, error.description());
-  }
-  Profile profile;
-  profile.name = std::filesystem::path(origin).stem().string();
-  const auto stage_of = [](std::string_view key) -> std::optional<Stage> {
-    for (const Stage stage : kStages)
-      if (key == StageName(stage)) return stage;
-    return std::nullopt;
-  };
-  // The top first: a stage's table overrides it wherever it stands.
-  for (const auto& [key, node] : table)
-    if (!stage_of(key.str()) || !node.is_table())
-      ReadTopKey(origin, std::string(key.str()), node, profile);
-  for (const auto& [key, node] : table)
-    if (const auto stage = stage_of(key.str()); stage && node.is_table())
-      ReadStageTable(origin, *node.as_table(),
-                     profile.stages[static_cast<size_t>(*stage)]);
-  return profile;
-}
-
-std::string ProfileToml(const Profile& profile) {
-  std::ostringstream out;
-  VisitProfile(profile, [&](const char* key, const auto& field,
-                            const char* help) {
-    out << "# " << help << "\n" << key << " = " << Toml(field) << "\n";
-  });
-  for (const Stage stage : kStages) {
-    out << "\n[" << StageName(stage) << "]\n";
-    VisitStageOptions(profile.of(stage),
-                      [&](const char* key, const auto& field, const char*) {
-                        out << key << " = " << Toml(field) << "\n";
-                      });
-  }
-  return out.str();
-}
-
-std::vector<std::string_view> ShippedProfiles() {
-  std::vector<std::string_view> names;
-  for (int i = 0; i < kShippedProfileCount; ++i)
-    names.push_back(kShippedProfiles[i].name);
-  return names;
-}
-
-Profile LoadProfile(std::string_view name_or_path) {
-  for (int i = 0; i < kShippedProfileCount; ++i)
-    if (name_or_path == kShippedProfiles[i].name)
-      return ParseProfile(kShippedProfiles[i].toml, kShippedProfiles[i].name);
-  const std::filesystem::path path(name_or_path);
-  if (path.extension() == ".toml")
-    return ParseProfile(ReadFile(path, 1 << 20), path.string());
-  Fail(ErrorCode::kNotFound, "profile '{}' is neither shipped nor a .toml{}",
-       name_or_path, DidYouMean(name_or_path, ShippedProfiles()));
-}
-
-std::optional<Profile> ProfileNearWeights(
-    const std::filesystem::path& weights) {
-  const std::filesystem::path folder = std::filesystem::is_directory(weights)
-                                           ? weights
-                                           : weights.parent_path();
-  const std::filesystem::path path = folder / "sotto.toml";
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) return std::nullopt;
-  return ParseProfile(ReadFile(path, 1 << 20), path.string());
-}
-
-StageOptions StagePreset(Stage stage) {
+StageOptions EncoderPreset() {
   StageOptions options;
-  options.skip_fusion = stage != Stage::kDecode;
+  options.mixed = Mixed::kAuto;
   return options;
+}
+
+StageOptions PrefillPreset() {
+  StageOptions options;
+  options.mixed = Mixed::kAuto;
+  return options;
+}
+
+StageOptions DecodePreset() {
+  StageOptions options;
+  options.mixed = Mixed::kAuto;
+  options.fuse.policy = FusionPolicy::kFusable;
+  return options;
+}
+
+StageOptions PresetOf(Stage stage) {
+  switch (stage) {
+    case Stage::kEncoder:
+      return EncoderPreset();
+    case Stage::kCrossKv:
+    case Stage::kPrefill:
+      return PrefillPreset();
+    case Stage::kDecode:
+      return DecodePreset();
+  }
+  return {};
+}
+
+int CacheCapacity::Of(Stage stage) const {
+  switch (stage) {
+    case Stage::kEncoder:
+      return encoder;
+    case Stage::kCrossKv:
+      return cross_kv;
+    case Stage::kPrefill:
+      return prefill;
+    case Stage::kDecode:
+      return decode;
+  }
+  return 1;
+}
+
+DType Profile::KvDType() const {
+  if (kv == KvType::kF32) return DType::kF32;
+  if (kv == KvType::kBF16) return DType::kBF16;
+  return Of(Stage::kDecode).precision == Precision::kBF16 ? DType::kBF16
+                                                          : DType::kF32;
+}
+
+uint64_t Profile::PlanHash(Stage stage) const {
+  uint64_t hash = 0xcbf29ce484222325ull;
+  hash = Mix(hash, StageName(stage));
+  for (const auto& [path, text] : StageTexts(Of(stage)))
+    hash = Mix(Mix(hash, path), text);
+  hash = Mix(hash, device);
+  hash = Mix(hash, Name(KvDType()));
+  hash = Mix(hash, Text(allow_ref));
+  return Mix(hash, Text(alignment));
+}
+
+std::string Profile::ToToml() const {
+  TomlWriter writer;
+  VisitProfile(*this, [&](const ProfileKey& key, const auto& field) {
+    writer.Add(std::string(key.path), key.doc, Text(field));
+  });
+  std::array<std::map<std::string, std::string>, 4> texts;
+  for (const Stage stage : kStages)
+    texts[static_cast<size_t>(stage)] = StageTexts(Of(stage));
+  const auto common = [&](const std::string& path) {
+    return std::all_of(texts.begin(), texts.end(), [&](const auto& stage) {
+      return stage.at(path) == texts[0].at(path);
+    });
+  };
+  const auto add = [&](const std::string& prefix, size_t stage, bool shared) {
+    VisitStageOptions(stages[stage], [&](const ProfileKey& key, const auto&) {
+      const std::string path(key.path);
+      if (common(path) == shared)
+        writer.Add(prefix + path, key.doc, texts[stage].at(path));
+    });
+  };
+  add("", 0, true);
+  for (const Stage stage : kStages)
+    add(std::string(StageName(stage)) + ".", static_cast<size_t>(stage), false);
+  return writer.Take();
+}
+
+void Profile::Check() const {
+  if (!std::has_single_bit(static_cast<unsigned>(alignment)) || alignment < 64)
+    Fail(ErrorCode::kBadInput,
+         "{}: memory.alignment is {}, want a power of two from 64", name,
+         alignment);
+  for (size_t i = 0; i < buckets.size(); ++i)
+    if (buckets[i] < 1 || (i > 0 && buckets[i] <= buckets[i - 1]))
+      Fail(ErrorCode::kBadInput,
+           "{}: buckets.extents are {}, want ascending numbers from 1", name,
+           Text(buckets));
+  for (const Stage stage : kStages) {
+    const StageOptions& options = Of(stage);
+    if (options.precision != Precision::kF32 && options.mixed != Mixed::kAuto)
+      Fail(ErrorCode::kBadInput,
+           "{}: {}: precision {} wants mixed = \"auto\": sums and the residual "
+           "stream stay f32",
+           name, StageName(stage), Word(options.precision));
+  }
+}
+
+bool operator==(const Profile& a, const Profile& b) {
+  bool same = a.stages == b.stages;
+  std::vector<std::string> texts;
+  VisitProfile(a, [&](const ProfileKey&, const auto& field) {
+    texts.push_back(Text(field));
+  });
+  size_t i = 0;
+  VisitProfile(b, [&](const ProfileKey&, const auto& field) {
+    same = same && texts[i++] == Text(field);
+  });
+  return same;
+}
+
+void ApplyF16Compute(Profile& profile, bool f16) {
+  if (!f16) return;
+  for (StageOptions& options : profile.stages) {
+    options.precision = Precision::kF16;
+    options.mixed = Mixed::kAuto;
+  }
 }
 
 }  // namespace sotto

@@ -1,98 +1,139 @@
 // SPDX-License-Identifier: MIT
-// Profile: what a TOML file says about compiling. Immutable once loaded.
+// Profile: what the compiler is asked to do, read from TOML. Every key stands
+// once, in VisitProfile and VisitStageOptions (profile_keys.h); reader, writer
+// and documentation walk those.
+//
+//   backend = "cpu"
+//   precision = "bf16"        # for all four stages
+//   [fuse]
+//   qkv = true
+//   [encoder]                 # overrides for one stage
+//   precision = "f32"
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "model/stages.h"
+#include "tensor/dtype.h"
 
 namespace sotto {
 
 enum class Precision : uint8_t { kF32, kF16, kBF16 };
-std::string_view Name(Precision precision);
+// kAuto: low precision for matrices and what they read; sums, the residual
+// stream, norms and logits stay f32. Token ids are never cast.
+enum class Mixed : uint8_t { kNone, kAuto };
+// kDirect: a fused node that no backend takes is an error. kFusable: the stage
+// is compiled again without fusion then.
+enum class FusionPolicy : uint8_t { kDirect, kFusable };
+enum class KvType : uint8_t { kAuto, kF32, kBF16 };
 
-// What one stage may decide for itself. Every field has one row in
-// VisitStageOptions.
-struct StageOptions {
-  Precision precision = Precision::kF32;
-  bool fuse_qkv = true;
-  bool fuse_activation = true;
-  bool fuse_residual = true;
-  bool fuse_cross_kv = true;
-  bool skip_fusion = false;
+struct FuseOptions {
+  FusionPolicy policy = FusionPolicy::kDirect;
+  bool skip = false;          // no fusion at all
+  bool unfuse = false;        // no activation, residual or position fusion
+  bool assert_clean = false;  // an unfused pattern left over is an error
+  bool qkv = true;
+  bool cross_kv = true;
+  bool bias_gelu = true;
+  bool residual = true;
+  bool position = true;
+  friend bool operator==(const FuseOptions&, const FuseOptions&) = default;
+};
+
+struct PassOptions {
   bool dce = true;
   bool constant_folding = true;
-  bool assert_clean = false;
-  int q_chunk = 0;
+  bool verbose = false;  // a log line for each pass
+  friend bool operator==(const PassOptions&, const PassOptions&) = default;
+};
 
+// What one stage is compiled with.
+struct StageOptions {
+  Precision precision = Precision::kF32;
+  Mixed mixed = Mixed::kNone;
+  int q_chunk = 0;  // query rows per task of the encoder's attention
+  FuseOptions fuse;
+  PassOptions passes;
   friend bool operator==(const StageOptions&, const StageOptions&) = default;
 };
 
-// Calls v(key, field, help) for each key a stage table (or the top) may hold.
-template <typename S, typename V>
-void VisitStageOptions(S& s, V&& v) {
-  v("precision", s.precision,
-    "f32, f16 or bf16: type of matrices and of what feeds them; sums stay f32");
-  v("fuse_qkv", s.fuse_qkv, "one product for q, k and v");
-  v("fuse_activation", s.fuse_activation, "GELU in the product before it");
-  v("fuse_residual", s.fuse_residual, "residual sum in the product before it");
-  v("fuse_cross_kv", s.fuse_cross_kv, "one product for a layer's cross k and v");
-  v("skip_fusion", s.skip_fusion, "no fusion at all");
-  v("dce", s.dce, "remove what nobody reads");
-  v("constant_folding", s.constant_folding, "remove casts that change nothing");
-  v("assert_clean", s.assert_clean, "an error where a fusible pattern is left");
-  v("q_chunk", s.q_chunk,
-    "query rows per task of the encoder's attention; 0: the kernel's choice");
-}
+// The named presets of the stages; a Profile starts from them.
+StageOptions EncoderPreset();
+StageOptions PrefillPreset();  // cross_kv too
+StageOptions DecodePreset();
+StageOptions PresetOf(Stage stage);
 
-struct Profile {
-  std::string name = "cpu-f32";
-  std::string device = "cpu";
-  int threads = 0;  // 0: all usable cores
-  bool allow_ref = false;
-  bool clamp_last_bucket = true;  // to the text context
-  int cache_capacity = 64;        // programs kept per stage
-  bool verbose = false;
-  std::array<StageOptions, kStages.size()> stages;
-
-  const StageOptions& of(Stage stage) const {
-    return stages[static_cast<size_t>(stage)];
-  }
-  friend bool operator==(const Profile&, const Profile&) = default;
+// Programs kept per stage before the least recently used one goes.
+struct CacheCapacity {
+  int encoder = 8;
+  int cross_kv = 8;
+  int prefill = 64;
+  int decode = 64;
+  int Of(Stage stage) const;
+  friend bool operator==(const CacheCapacity&, const CacheCapacity&) = default;
 };
 
-// Calls v(key, field, help) for each key of the top that is no stage option.
-template <typename P, typename V>
-void VisitProfile(P& p, V&& v) {
-  v("name", p.name, "as reports show it");
-  v("device", p.device, "cpu");
-  v("threads", p.threads, "0: all usable cores");
-  v("allow_ref", p.allow_ref, "use the slow reference kernels where no other fits");
-  v("clamp_last_bucket", p.clamp_last_bucket,
-    "the last decode bucket ends at the text context");
-  v("cache_capacity", p.cache_capacity, "programs kept per stage");
-  v("verbose", p.verbose, "log each pass");
-}
+struct Profile {
+  std::string name = "default";  // where it came from, for reports
+  std::string device = "cpu";    // key `backend`
+  int threads = 0;               // 0: all usable cores
+  KvType kv = KvType::kAuto;     // of the K and V caches, shared by stages
+  bool allow_ref = false;        // may slow reference kernels stand in?
+  int alignment = 64;            // of values in the arena
+  // Decode buckets by past length. Empty: 1, 4, 8, 16, ... to max_past.
+  std::vector<int> buckets;
+  int max_past = 0;               // 0: the model's text context
+  bool clamp_last_bucket = true;  // at max_past
+  CacheCapacity cache_capacity;
+  std::array<StageOptions, 4> stages = {
+      PresetOf(Stage::kEncoder), PresetOf(Stage::kCrossKv),
+      PresetOf(Stage::kPrefill), PresetOf(Stage::kDecode)};
 
-// Names of the shipped profiles.
-std::vector<std::string_view> ShippedProfiles();
-// A shipped profile by name, or a .toml file by path. Throws kNotFound with a
-// did-you-mean, kBadInput as "file:line: cause".
-Profile LoadProfile(std::string_view name_or_path);
-// From text; `origin` stands in messages.
-Profile ParseProfile(std::string_view text, const std::string& origin);
-// As TOML that ParseProfile reads back to an equal profile.
-std::string ProfileToml(const Profile& profile);
-// sotto.toml in the folder of the weights, if it is there.
-std::optional<Profile> ProfileNearWeights(const std::filesystem::path& weights);
+  const StageOptions& Of(Stage stage) const {
+    return stages[static_cast<size_t>(stage)];
+  }
+  StageOptions& Of(Stage stage) { return stages[static_cast<size_t>(stage)]; }
+  // f32 or bf16: what kAuto means here.
+  DType KvDType() const;
+  // Changes with whatever changes the stage's programs, and with nothing else.
+  uint64_t PlanHash(Stage stage) const;
+  // All keys as TOML, with their documentation; reads back equal.
+  std::string ToToml() const;
+  // Throws kBadInput for combinations that no program can be made of.
+  void Check() const;
+  // `name` does not count.
+  friend bool operator==(const Profile& a, const Profile& b);
+};
 
-// rlx.md 2.2, row 15: fusion is on for decode only ("fusable").
-StageOptions StagePreset(Stage stage);
+// Sets f16 with auto-mixed on all stages; false leaves the profile alone.
+void ApplyF16Compute(Profile& profile, bool f16);
+
+// Reads a profile; keys that the text leaves out keep what `base` says. Throws
+// kBadInput as "file:line: cause" for bad syntax, a wrong type or value and an
+// unknown key (with a guess).
+Profile ParseProfile(std::string_view toml, std::string_view file,
+                     const Profile& base = {});
+// A shipped profile's name, or the path of a .toml file.
+Profile LoadProfile(const std::string& name_or_path);
+// `sotto.toml` in the folder of the weights (or in `weights`, where it is a
+// folder), else `whisper.rlx.toml` there, read through the table of
+// compile/rlx_profile.h. Nothing where there is neither. `base`: what their
+// missing keys mean.
+std::optional<Profile> ProfileNearWeights(const std::filesystem::path& weights,
+                                          const Profile& base = {});
+
+// The profiles of profiles/*.toml, which stand in the binary.
+struct ShippedProfile {
+  std::string_view name;
+  std::string_view toml;
+};
+std::span<const ShippedProfile> ShippedProfiles();
 
 }  // namespace sotto

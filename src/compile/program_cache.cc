@@ -1,110 +1,109 @@
 // SPDX-License-Identifier: MIT
 #include "compile/program_cache.h"
 
-#include <tuple>
-
-#include "base/error.h"
+#include <algorithm>
 
 namespace sotto {
 namespace {
 
-auto Tie(const ProgramKey& k) {
-  return std::tie(k.stage, k.shape.batch, k.shape.tokens, k.shape.kv_extent,
-                  k.shape.logit_rows, k.shape.slots, k.shape.frames);
+size_t Index(Stage stage) { return static_cast<size_t>(stage); }
+
+uint64_t Mix(uint64_t hash, uint64_t value) {
+  hash ^= value + 0x9e3779b97f4a7c15ull + (hash << 6) + (hash >> 2);
+  return hash;
 }
 
 }  // namespace
 
-bool operator<(const ProgramKey& a, const ProgramKey& b) {
-  return Tie(a) < Tie(b);
+size_t ProgramKeyHash::operator()(const ProgramKey& key) const {
+  uint64_t hash = key.plan;
+  for (const int value :
+       {static_cast<int>(key.stage), key.shape.batch, key.shape.tokens,
+        key.shape.kv_extent, key.shape.logit_rows, key.shape.slots,
+        key.shape.frames, static_cast<int>(key.precision),
+        static_cast<int>(key.kv)})
+    hash = Mix(hash, static_cast<uint64_t>(value));
+  return Mix(hash, std::hash<std::string>()(key.device));
 }
 
-ProgramCache::ProgramCache(Build build, BucketLadder ladder, int capacity)
-    : build_(std::move(build)),
-      ladder_(std::move(ladder)),
-      capacity_(static_cast<size_t>(capacity)) {}
+BucketLadder LadderOf(const Profile& profile, int n_text_ctx) {
+  if (!profile.buckets.empty()) return BucketLadder::Of(profile.buckets);
+  const int max_past = profile.max_past > 0
+                           ? std::min(profile.max_past, n_text_ctx)
+                           : n_text_ctx;
+  return BucketLadder::PowersOfTwo(max_past,
+                                   profile.clamp_last_bucket ? max_past : 0);
+}
 
-int64_t ProgramCache::ExtentFor(int64_t past) const {
-  const auto bucket = ladder_.Find(past);
+ProgramCache::ProgramCache(Build build, const Profile& profile, int n_text_ctx)
+    : build_(std::move(build)),
+      n_text_ctx_(n_text_ctx),
+      ladder_(LadderOf(profile, n_text_ctx)),
+      device_(profile.device),
+      kv_(profile.KvDType()) {
+  for (const Stage stage : kStages) {
+    plans_[Index(stage)] = profile.PlanHash(stage);
+    precisions_[Index(stage)] = profile.Of(stage).precision;
+    caches_[Index(stage)] = std::make_unique<Cache>(
+        static_cast<size_t>(profile.cache_capacity.Of(stage)));
+  }
+}
+
+ProgramKey ProgramCache::KeyOf(Stage stage, const StageShape& shape) const {
+  ProgramKey key{.stage = stage,
+                 .shape = shape,
+                 .plan = plans_[Index(stage)],
+                 .precision = precisions_[Index(stage)],
+                 .kv = kv_,
+                 .device = device_};
+  if (stage != Stage::kDecode) return key;
+  const int past = shape.kv_extent;
+  if (past < 0 || past + shape.tokens > n_text_ctx_)
+    Fail(ErrorCode::kBadInput, "decode at position {} passes the last of {}",
+         past, n_text_ctx_);
+  const std::optional<size_t> bucket = ladder_.BucketFor(past);
   if (!bucket)
-    Fail(ErrorCode::kBadInput, "position {} is outside the decode buckets 0..{}",
-         past, ladder_.buckets().back().end - 1);
-  return ladder_.buckets()[*bucket].extent;
+    Fail(ErrorCode::kBadInput, "a past of {} is outside the decode buckets {}",
+         past, ladder_.ToString());
+  // A bucket counts the past; the new token is one more.
+  key.shape.kv_extent = static_cast<int>(std::min<int64_t>(
+      ladder_.buckets()[*bucket].extent + shape.tokens, n_text_ctx_));
+  return key;
 }
 
 std::shared_ptr<const Program> ProgramCache::Get(Stage stage,
-                                                 StageShape shape) {
-  if (stage == Stage::kDecode)
-    // Room for the past and the token itself.
-    shape.kv_extent = static_cast<int>(ExtentFor(shape.kv_extent));
-  const ProgramKey key{stage, shape};
-  CacheCounters& counters = counters_[static_cast<size_t>(stage)];
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    const auto it = index_.find(key);
-    if (it == index_.end()) break;
-    if (it->second->program != nullptr) {
-      ++counters.hits;
-      entries_.splice(entries_.begin(), entries_, it->second);
-      return it->second->program;
-    }
-    built_.wait(lock);
-  }
-  entries_.push_front({key, nullptr});
-  const auto entry = entries_.begin();
-  index_[key] = entry;
-  ++counters.builds;
-  lock.unlock();
-  std::shared_ptr<const Program> program;
-  try {
-    program = build_(key);
-  } catch (...) {
-    lock.lock();
-    index_.erase(key);
-    entries_.erase(entry);
-    --counters.builds;
-    built_.notify_all();
-    throw;
-  }
-  lock.lock();
-  entry->program = program;
-  Evict(stage);
-  built_.notify_all();
-  return program;
+                                                 const StageShape& shape) {
+  const ProgramKey key = KeyOf(stage, shape);
+  return caches_[Index(stage)]->Get(key, [&] { return build_(key); });
 }
 
-void ProgramCache::Evict(Stage stage) {
-  size_t kept = 0;
-  for (auto it = entries_.begin(); it != entries_.end();) {
-    if (it->key.stage != stage || it->program == nullptr ||
-        ++kept <= capacity_) {
-      ++it;
-      continue;
-    }
-    ++counters_[static_cast<size_t>(stage)].evictions;
-    index_.erase(it->key);
-    it = entries_.erase(it);
-  }
-}
-
-void ProgramCache::Warmup(int batch, int64_t max_past) {
+void ProgramCache::Warmup(int batch, int max_past, StageShape like) {
+  like.batch = batch;
+  like.slots = std::max(like.slots, batch);
+  like.tokens = 1;
   for (const Bucket& bucket : ladder_.buckets()) {
-    if (bucket.begin > max_past) break;
-    Get(Stage::kDecode,
-        {.batch = batch, .kv_extent = static_cast<int>(bucket.begin)});
+    if (bucket.begin > max_past || bucket.begin >= n_text_ctx_) break;
+    like.kv_extent = static_cast<int>(bucket.begin);
+    Get(Stage::kDecode, like);
   }
 }
 
-CacheCounters ProgramCache::counters(Stage stage) const {
-  const std::lock_guard lock(mutex_);
-  return counters_[static_cast<size_t>(stage)];
+CacheStats ProgramCache::stats(Stage stage) const {
+  return caches_[Index(stage)]->stats();
 }
 
 size_t ProgramCache::size(Stage stage) const {
-  const std::lock_guard lock(mutex_);
-  size_t n = 0;
-  for (const Entry& entry : entries_) n += entry.key.stage == stage;
-  return n;
+  return caches_[Index(stage)]->size();
+}
+
+std::string ProgramCache::ToString() const {
+  std::string text;
+  for (const Stage stage : kStages) {
+    const CacheStats s = stats(stage);
+    text += fmt::format("{}: {} built, {} hits, {} evicted\n", StageName(stage),
+                        s.builds, s.hits, s.evictions);
+  }
+  return text;
 }
 
 }  // namespace sotto

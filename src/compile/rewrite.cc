@@ -1,61 +1,72 @@
 // SPDX-License-Identifier: MIT
 #include "compile/rewrite.h"
 
+#include "base/error.h"
+
 namespace sotto {
 
 Rewriter::Rewriter(const ir::Graph& from)
     : from_(from), map_(from.values.size(), ir::kNoValue) {
   to_.title = from.title;
-  // Inputs keep their order, so that a graph reads the same after a pass.
-  for (size_t i = 0; i < from.values.size(); ++i)
-    if (from.values[i].kind == ir::ValueKind::kInput)
-      Map(static_cast<ir::ValueId>(i));
+  for (size_t i = 0; i < from.values.size(); ++i) {
+    const ir::Value& value = from.values[i];
+    if (value.kind != ir::ValueKind::kInput &&
+        value.kind != ir::ValueKind::kState)
+      continue;
+    map_[i] = static_cast<ir::ValueId>(to_.values.size());
+    to_.values.push_back(value);
+  }
 }
 
 ir::ValueId Rewriter::Map(ir::ValueId old) {
   if (old == ir::kNoValue) return old;
-  ir::ValueId& fresh = map_[static_cast<size_t>(old)];
-  if (fresh == ir::kNoValue) {
-    SOTTO_CHECK(from_.value(old).kind != ir::ValueKind::kTemp);
-    fresh = static_cast<ir::ValueId>(to_.values.size());
-    to_.values.push_back(from_.value(old));
+  ir::ValueId& mapped = map_[static_cast<size_t>(old)];
+  if (mapped == ir::kNoValue) {
+    const ir::Value& value = from_.value(old);
+    if (value.kind != ir::ValueKind::kWeight)
+      Fail(ErrorCode::kInternal, "rewrite of {}: {} is not made yet",
+           from_.title, ir::Label(value));
+    mapped = static_cast<ir::ValueId>(to_.values.size());
+    to_.values.push_back(value);
   }
-  return fresh;
+  return mapped;
 }
 
-void Rewriter::Set(ir::ValueId old, ir::ValueId fresh) {
-  map_[static_cast<size_t>(old)] = fresh;
+void Rewriter::Replace(ir::ValueId old, ir::ValueId made) {
+  map_[static_cast<size_t>(old)] = made;
 }
 
-ir::ValueId Rewriter::Copy(const ir::Node& node) {
-  return CopyWith(node, node.attrs);
-}
-
-ir::ValueId Rewriter::CopyWith(const ir::Node& node, ir::Attrs attrs) {
+ir::ValueId Rewriter::Copy(const ir::Node& node, const ir::Attrs& attrs) {
   std::vector<ir::ValueId> inputs;
+  inputs.reserve(node.inputs.size());
   for (const ir::ValueId input : node.inputs) inputs.push_back(Map(input));
-  const ir::ValueId fresh =
-      to_.Add(node.op, std::move(inputs), std::move(attrs),
-              from_.value(node.output).name);
+  const ir::ValueId made = Emit(node.output, node.op, std::move(inputs), attrs);
   to_.nodes.back().backend = node.backend;
-  Set(node.output, fresh);
-  return fresh;
+  return made;
 }
 
-ir::Graph Rewriter::Finish() {
+ir::ValueId Rewriter::Emit(ir::ValueId old, ir::Op op,
+                           std::vector<ir::ValueId> inputs, ir::Attrs attrs) {
+  const ir::ValueId made =
+      to_.Add(op, std::move(inputs), std::move(attrs), from_.value(old).name);
+  Replace(old, made);
+  return made;
+}
+
+ir::Graph Rewriter::Take() {
   for (const ir::ValueId output : from_.outputs) to_.Output(Map(output));
   return std::move(to_);
 }
 
-std::vector<int> CountUses(const ir::Graph& graph) {
-  std::vector<int> uses(graph.values.size(), 0);
-  const auto count = [&](ir::ValueId id) {
-    if (id != ir::kNoValue) ++uses[static_cast<size_t>(id)];
-  };
-  for (const ir::Node& node : graph.nodes)
-    for (const ir::ValueId input : node.inputs) count(input);
-  for (const ir::ValueId output : graph.outputs) count(output);
-  return uses;
+Uses::Uses(const ir::Graph& graph)
+    : readers_(graph.values.size()), output_(graph.values.size(), false) {
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    for (const ir::ValueId input : graph.nodes[i].inputs)
+      if (input != ir::kNoValue)
+        readers_[static_cast<size_t>(input)].push_back(
+            static_cast<ir::NodeId>(i));
+  for (const ir::ValueId output : graph.outputs)
+    output_[static_cast<size_t>(output)] = true;
 }
 
 }  // namespace sotto

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Copying a graph while changing it: what all passes are made of.
+// Rewriter: builds a graph from another one, node by node. Inputs and states
+// come along whole, in order; weights come when something reads them, so what
+// a pass no longer needs falls away.
 #pragma once
 
-#include <functional>
+#include <string>
 #include <vector>
 
 #include "ir/graph.h"
@@ -13,15 +15,23 @@ class Rewriter {
  public:
   explicit Rewriter(const ir::Graph& from);
 
-  ir::Graph& graph() { return to_; }
-  // The new id of an old value; copies weights, inputs and states on first use.
+  const ir::Graph& from() const { return from_; }
+  ir::Graph& to() { return to_; }
+
+  // The new value that stands for an old one. Throws kInternal where the old
+  // one has not been made yet.
   ir::ValueId Map(ir::ValueId old);
-  void Set(ir::ValueId old, ir::ValueId fresh);
-  // Copies a node with its inputs mapped; its output keeps its name.
-  ir::ValueId Copy(const ir::Node& node);
-  ir::ValueId CopyWith(const ir::Node& node, ir::Attrs attrs);
-  // Maps the outputs and returns the new graph.
-  ir::Graph Finish();
+  // `old` is from now on `made`.
+  void Replace(ir::ValueId old, ir::ValueId made);
+  // Copies a node; its output's type is inferred anew. `attrs`: others instead
+  // of its own.
+  ir::ValueId Copy(const ir::Node& node) { return Copy(node, node.attrs); }
+  ir::ValueId Copy(const ir::Node& node, const ir::Attrs& attrs);
+  // A new node over new values under the name of `old`, which it replaces.
+  ir::ValueId Emit(ir::ValueId old, ir::Op op, std::vector<ir::ValueId> inputs,
+                   ir::Attrs attrs);
+  // Outputs mapped, done.
+  ir::Graph Take();
 
  private:
   const ir::Graph& from_;
@@ -29,7 +39,25 @@ class Rewriter {
   std::vector<ir::ValueId> map_;
 };
 
-// How many times each value is read, outputs counted.
-std::vector<int> CountUses(const ir::Graph& graph);
+// Who reads what.
+class Uses {
+ public:
+  explicit Uses(const ir::Graph& graph);
+  // Nodes that read the value, in order; a node twice where it reads it twice.
+  const std::vector<ir::NodeId>& Of(ir::ValueId value) const {
+    return readers_[static_cast<size_t>(value)];
+  }
+  bool IsOutput(ir::ValueId value) const {
+    return output_[static_cast<size_t>(value)];
+  }
+  // Exactly one reader and no output: it may be swallowed by that reader.
+  bool IsPrivate(ir::ValueId value) const {
+    return Of(value).size() == 1 && !IsOutput(value);
+  }
+
+ private:
+  std::vector<std::vector<ir::NodeId>> readers_;
+  std::vector<bool> output_;
+};
 
 }  // namespace sotto

@@ -62,19 +62,12 @@ void Engine::Start(const EngineOptions& options) {
                                              : UsableCores();
   pool_ = std::make_unique<ThreadPool>(threads);
   backend_ = MakeBackend(profile_, *pool_);
-  const int ctx = spec().n_text_ctx;
   programs_ = std::make_unique<ProgramCache>(
-      [this, ctx](const ProgramKey& key) {
-        StageShape shape = key.shape;
-        // A bucket's extent counts past positions; the token itself is one
-        // more, and no position lies past the context.
-        if (key.stage == Stage::kDecode)
-          shape.kv_extent = std::min(shape.kv_extent + 1, ctx);
-        return Compile(*weights_, key.stage, shape, profile_,
+      [this](const ProgramKey& key) {
+        return Compile(*weights_, key.stage, key.shape, profile_,
                        std::array{backend_.get()});
       },
-      BucketLadder::PowersOfTwo(ctx, profile_.clamp_last_bucket ? ctx : 0),
-      profile_.cache_capacity);
+      profile_, spec().n_text_ctx);
 }
 
 const Tokenizer& Engine::tokenizer() const {

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// The stages against OpenAI's own numbers for the JFK clip (rlx.md section 6,
+// rows 10-12). Skipped where the models or the data are missing.
+#include <gtest/gtest.h>
+
+#include "stage_runner.h"
+
+namespace sotto {
+namespace {
+
+class RlxOracle : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const std::string name = GetParam();
+    const auto model = RealModel(name);
+    const auto mel = TestData("oracle/numeric/jfk-mel80.safetensors");
+    const auto numbers =
+        TestData("oracle/numeric/jfk-" + name + ".safetensors");
+    if (!model || !mel || !numbers)
+      GTEST_SKIP() << "no model " << name << " or no SOTTO_TEST_DATA";
+    store_ = WeightStore::Load(*model);
+    mel_ = Numbers(*mel).Floats("mel");
+    numbers_.emplace(*numbers);
+  }
+
+  std::shared_ptr<const WeightStore> store_;
+  std::vector<float> mel_;
+  std::optional<Numbers> numbers_;
+};
+
+TEST_P(RlxOracle, Row10EncoderEqualsOpenAi) {
+  StageModel model(store_, LoadProfile("cpu-f32"), 2);
+  StageRunner runner(model);
+  const std::vector<float> want = numbers_->Floats("encoder");
+  const std::vector<float> audio = runner.Encode(mel_);
+  EXPECT_LE(MaxAbsDiff(audio, want), 2e-3);
+  EXPECT_GE(Cosine(audio, want), 0.99999);
+}
+
+// Feeds the prompt, then the oracle's tokens one by one.
+std::vector<std::vector<float>> Decode(StageRunner& runner,
+                                       const Numbers& numbers) {
+  const std::vector<int> input = numbers.Ints("logits_input");
+  const size_t rows = 8;
+  const size_t prompt = input.size() - (rows - 1);
+  std::vector<std::vector<float>> logits;
+  logits.push_back(runner.Prefill(std::span(input).first(prompt)));
+  for (size_t i = prompt; i < input.size(); ++i)
+    logits.push_back(runner.Step(std::span(input).subspan(i, 1)));
+  return logits;
+}
+
+TEST_P(RlxOracle, Row12LogitsEqualOpenAi) {
+  StageModel model(store_, LoadProfile("cpu-f32"), 2);
+  StageRunner runner(model);
+  runner.Encode(mel_);
+  runner.CrossKv();
+  const std::vector<float> want = numbers_->Floats("logits");
+  const auto logits = Decode(runner, *numbers_);
+  const auto vocab = static_cast<size_t>(store_->spec().n_vocab);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const auto row = std::span(want).subspan(i * vocab, vocab);
+    EXPECT_LE(MaxAbsDiff(logits[i], row), 1e-3) << i;
+    EXPECT_EQ(ArgMax(logits[i]), ArgMax(row)) << i;
+  }
+}
+
+TEST_P(RlxOracle, Row17LowPrecisionStaysNear) {
+  for (const char* name : {"cpu-bf16", "cpu-f16"}) {
+    StageModel model(store_, LoadProfile(name), 2);
+    StageRunner runner(model);
+    const std::vector<float> audio = runner.Encode(mel_);
+    EXPECT_GE(Cosine(audio, numbers_->Floats("encoder")), 0.999) << name;
+    runner.CrossKv();
+    const std::vector<float> want = numbers_->Floats("logits");
+    const auto logits = Decode(runner, *numbers_);
+    const auto vocab = static_cast<size_t>(store_->spec().n_vocab);
+    for (size_t i = 0; i < logits.size(); ++i)
+      EXPECT_GE(Cosine(logits[i], std::span(want).subspan(i * vocab, vocab)),
+                0.999)
+          << name << " " << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, RlxOracle, testing::Values("tiny.en", "base"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::erase(name, '.');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace sotto
