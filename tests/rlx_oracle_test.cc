@@ -61,7 +61,7 @@ TEST_P(RlxOracle, Row12LogitsEqualOpenAi) {
   for (size_t i = 0; i < logits.size(); ++i) {
     const auto row = std::span(want).subspan(i * vocab, vocab);
     EXPECT_LE(MaxAbsDiff(logits[i], row), 1e-3) << i;
-    EXPECT_EQ(ArgMax(logits[i]), ArgMax(row)) << i;
+    EXPECT_EQ(BestIndex(logits[i]), BestIndex(row)) << i;
   }
 }
 
@@ -83,8 +83,8 @@ TEST_P(RlxOracle, Row17LowPrecisionStaysNear) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, RlxOracle, testing::Values("tiny.en", "base"),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& param) {
+                           std::string name = param.param;
                            std::erase(name, '.');
                            return name;
                          });

@@ -173,7 +173,7 @@ double Cosine(std::span<const float> a, std::span<const float> b) {
   return ab / std::sqrt(aa * bb);
 }
 
-size_t ArgMax(std::span<const float> values) {
+size_t BestIndex(std::span<const float> values) {
   return static_cast<size_t>(std::max_element(values.begin(), values.end()) -
                              values.begin());
 }

@@ -83,7 +83,7 @@ std::vector<float> NoiseMel(const ModelSpec& spec, int frames, int batch,
 
 double MaxAbsDiff(std::span<const float> a, std::span<const float> b);
 double Cosine(std::span<const float> a, std::span<const float> b);
-size_t ArgMax(std::span<const float> values);
+size_t BestIndex(std::span<const float> values);
 
 // The folder of a model ("tiny.en", "base") in SOTTO_MODELS or
 // ~/.cache/sotto/models; nothing where it is not there.
