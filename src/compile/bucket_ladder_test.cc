@@ -100,12 +100,12 @@ TEST(Rlx, Row04BucketedCacheBuildsOnDemand) {
                                  return std::make_shared<const int64_t>(upper);
                                });
   EXPECT_EQ(cache.total_buckets(), 9u);
-  EXPECT_EQ(cache.stats().builds, 0u);
+  EXPECT_EQ(cache.stats().builds, 0);
   EXPECT_EQ(*cache.Get(5), 8);
   EXPECT_EQ(*cache.Get(8), 8);
   EXPECT_EQ(*cache.Get(257), 512);
   EXPECT_EQ(uppers, (std::vector<int64_t>{8, 512}));
-  EXPECT_EQ(cache.stats().hits, 1u);
+  EXPECT_EQ(cache.stats().hits, 1);
   EXPECT_THROW(cache.Get(513), Error);
   EXPECT_THROW(cache.Get(-1), Error);
   EXPECT_EQ(cache.built(), 2u);

@@ -15,9 +15,9 @@
 namespace sotto {
 
 struct CacheStats {
-  uint64_t hits = 0;
-  uint64_t builds = 0;
-  uint64_t evictions = 0;
+  int64_t hits = 0;
+  int64_t builds = 0;
+  int64_t evictions = 0;
 };
 
 // Thread-safe. A hit allocates nothing.

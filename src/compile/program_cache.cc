@@ -9,8 +9,8 @@ namespace {
 size_t Index(Stage stage) { return static_cast<size_t>(stage); }
 
 uint64_t Mix(uint64_t hash, uint64_t value) {
-  hash ^= value + 0x9e3779b97f4a7c15ull + (hash << 6) + (hash >> 2);
-  return hash;
+  hash = (hash ^ value) * 0x9e3779b97f4a7c15ull;
+  return hash ^ hash >> 32;
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ void ProgramCache::Warmup(int batch, int max_past, StageShape like) {
   }
 }
 
-CacheStats ProgramCache::stats(Stage stage) const {
+CacheStats ProgramCache::counters(Stage stage) const {
   return caches_[Index(stage)]->stats();
 }
 
@@ -99,7 +99,7 @@ size_t ProgramCache::size(Stage stage) const {
 std::string ProgramCache::ToString() const {
   std::string text;
   for (const Stage stage : kStages) {
-    const CacheStats s = stats(stage);
+    const CacheStats s = counters(stage);
     text += fmt::format("{}: {} built, {} hits, {} evicted\n", StageName(stage),
                         s.builds, s.hits, s.evictions);
   }

@@ -94,7 +94,7 @@ class ProgramCache {
   // other dimensions of `like`.
   void Warmup(int batch, int max_past, StageShape like = {});
 
-  CacheStats stats(Stage stage) const;
+  CacheStats counters(Stage stage) const;
   // Programs held.
   size_t size(Stage stage) const;
   const BucketLadder& ladder() const { return ladder_; }

@@ -36,8 +36,8 @@ struct Recorder {
       cache.Get(Stage::kDecode, shape);
     }
   }
-  uint64_t builds(Stage stage) const { return cache.stats(stage).builds; }
-  uint64_t hits(Stage stage) const { return cache.stats(stage).hits; }
+  int64_t builds(Stage stage) const { return cache.counters(stage).builds; }
+  int64_t hits(Stage stage) const { return cache.counters(stage).hits; }
 
   std::vector<ProgramKey> keys;
   ProgramCache cache;
@@ -83,23 +83,23 @@ TEST(Rlx, Row05CountsOfBuildsAndHits) {
   {
     Recorder recorder;
     recorder.Decode(4, 443);  // a prompt of 4 and 440 steps
-    EXPECT_EQ(recorder.builds(Stage::kDecode), 8u);
-    EXPECT_EQ(recorder.hits(Stage::kDecode), 432u);
+    EXPECT_EQ(recorder.builds(Stage::kDecode), 8);
+    EXPECT_EQ(recorder.hits(Stage::kDecode), 432);
     recorder.Decode(4, 443);  // the second utterance
-    EXPECT_EQ(recorder.builds(Stage::kDecode), 8u);
-    EXPECT_EQ(recorder.hits(Stage::kDecode), 432u + 440u);
+    EXPECT_EQ(recorder.builds(Stage::kDecode), 8);
+    EXPECT_EQ(recorder.hits(Stage::kDecode), 432 + 440);
   }
   {
     Recorder recorder;
     recorder.Decode(3, 30);
-    EXPECT_EQ(recorder.builds(Stage::kDecode), 4u);
-    EXPECT_EQ(recorder.hits(Stage::kDecode), 24u);
+    EXPECT_EQ(recorder.builds(Stage::kDecode), 4);
+    EXPECT_EQ(recorder.hits(Stage::kDecode), 24);
   }
   {
     Recorder recorder;
     recorder.Decode(1, 447);
-    EXPECT_EQ(recorder.builds(Stage::kDecode), 9u);
-    EXPECT_EQ(recorder.hits(Stage::kDecode), 438u);
+    EXPECT_EQ(recorder.builds(Stage::kDecode), 9);
+    EXPECT_EQ(recorder.hits(Stage::kDecode), 438);
   }
 }
 
@@ -128,14 +128,14 @@ TEST(Rlx, Row05PrefillIsBuiltOncePerShape) {
     for (const int batch : {1, 4})
       for (const int tokens : {3, 4, 200})
         recorder.cache.Get(Stage::kPrefill, {.batch = batch, .tokens = tokens});
-  EXPECT_EQ(recorder.builds(Stage::kPrefill), 6u);
-  EXPECT_EQ(recorder.hits(Stage::kPrefill), 12u);
+  EXPECT_EQ(recorder.builds(Stage::kPrefill), 6);
+  EXPECT_EQ(recorder.hits(Stage::kPrefill), 12);
 }
 
 TEST(Rlx, Row08PositionsEndWhereTheModelsDo) {
   Recorder recorder;
   recorder.Decode(257, 447);
-  EXPECT_EQ(recorder.builds(Stage::kDecode), 1u);
+  EXPECT_EQ(recorder.builds(Stage::kDecode), 1);
   EXPECT_EQ(recorder.keys[0].shape.kv_extent, 448);
   try {
     recorder.Decode(448, 448);
@@ -144,7 +144,7 @@ TEST(Rlx, Row08PositionsEndWhereTheModelsDo) {
     EXPECT_EQ(error.code(), ErrorCode::kBadInput);
     EXPECT_STREQ(error.what(), "decode at position 448 passes the last of 448");
   }
-  EXPECT_EQ(recorder.builds(Stage::kDecode), 1u);
+  EXPECT_EQ(recorder.builds(Stage::kDecode), 1);
 }
 
 TEST(Rlx, Row08BucketsCountTheNewTokenToo) {
@@ -170,7 +170,7 @@ TEST(Rlx, Row09OptionsOfOneStageChangeThatStageOnly) {
   recorder.cache.Get(Stage::kPrefill, {.tokens = 4});
   recorder.Decode(4, 8);
   for (const Stage stage : kStages)
-    EXPECT_EQ(recorder.builds(stage), stage == Stage::kDecode ? 2u : 1u);
+    EXPECT_EQ(recorder.builds(stage), stage == Stage::kDecode ? 2 : 1);
   EXPECT_EQ(recorder.cache.ToString(),
             "encoder: 1 built, 0 hits, 0 evicted\n"
             "cross_kv: 1 built, 0 hits, 0 evicted\n"
@@ -189,22 +189,22 @@ TEST(Rlx, Row13LeastRecentlyUsedGoesFirst) {
   get(1);  // now 2 is the oldest, which a queue would not know
   get(4);
   EXPECT_EQ(recorder.cache.size(Stage::kPrefill), 3u);
-  EXPECT_EQ(recorder.cache.stats(Stage::kPrefill).evictions, 1u);
+  EXPECT_EQ(recorder.cache.counters(Stage::kPrefill).evictions, 1);
   get(1), get(3), get(4);
-  EXPECT_EQ(recorder.builds(Stage::kPrefill), 4u);
+  EXPECT_EQ(recorder.builds(Stage::kPrefill), 4);
   get(2);
-  EXPECT_EQ(recorder.builds(Stage::kPrefill), 5u);
+  EXPECT_EQ(recorder.builds(Stage::kPrefill), 5);
 }
 
 TEST(ProgramCache, WarmupBuildsAllBucketsOnce) {
   Recorder recorder;
   recorder.cache.Warmup(1, 447);
-  EXPECT_EQ(recorder.builds(Stage::kDecode), 9u);
+  EXPECT_EQ(recorder.builds(Stage::kDecode), 9);
   recorder.Decode(0, 447);
-  EXPECT_EQ(recorder.builds(Stage::kDecode), 9u);
+  EXPECT_EQ(recorder.builds(Stage::kDecode), 9);
   Recorder shorter;
   shorter.cache.Warmup(4, 10);
-  EXPECT_EQ(shorter.builds(Stage::kDecode), 4u);
+  EXPECT_EQ(shorter.builds(Stage::kDecode), 4);
   EXPECT_EQ(shorter.keys[0].shape.batch, 4);
 }
 
@@ -225,7 +225,7 @@ TEST(ProgramCache, BuildsOnceForManyThreads) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(builds, 1);
   for (const auto& program : got) EXPECT_EQ(program, got[0]);
-  EXPECT_EQ(cache.stats(Stage::kDecode).hits, 7u);
+  EXPECT_EQ(cache.counters(Stage::kDecode).hits, 7);
 }
 
 TEST(ProgramCache, AFailedBuildIsTriedAgain) {
@@ -249,7 +249,7 @@ TEST(ProgramCache, AFailedBuildIsTriedAgain) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(failures, 3);
   EXPECT_EQ(calls, 4);
-  EXPECT_EQ(cache.stats(Stage::kEncoder).builds, 1u);
+  EXPECT_EQ(cache.counters(Stage::kEncoder).builds, 1);
 }
 
 TEST(ProgramCache, ThreadsOverManyKeysAgree) {
@@ -272,9 +272,10 @@ TEST(ProgramCache, ThreadsOverManyKeysAgree) {
     });
   for (std::thread& thread : threads) thread.join();
   EXPECT_LE(cache.size(Stage::kPrefill), 5u);
-  const CacheStats stats = cache.stats(Stage::kPrefill);
-  EXPECT_EQ(stats.builds + stats.hits, 16000u);
-  EXPECT_EQ(stats.builds - stats.evictions, cache.size(Stage::kPrefill));
+  const CacheStats stats = cache.counters(Stage::kPrefill);
+  EXPECT_EQ(stats.builds + stats.hits, 16000);
+  EXPECT_EQ(stats.builds - stats.evictions,
+            static_cast<int64_t>(cache.size(Stage::kPrefill)));
 }
 
 }  // namespace
