@@ -47,7 +47,8 @@ struct Runner {
     std::vector<void*> addresses = Allocate(*backend, ints);
     for (const auto& step : steps) {
       const Buffer scratch(step->info().scratch_bytes);
-      std::memset(scratch.data(), 0xff, scratch.size());
+      if (scratch.size() > 0)
+        std::memset(scratch.data(), 0xff, scratch.size());
       step->Run({addresses.data(), scratch.data(), &pool});
     }
     const ir::Value& value = graph.value(result);

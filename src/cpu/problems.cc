@@ -51,7 +51,8 @@ void RunRow(const KernelRow& row, const CpuFeatures& features, ThreadPool& pool,
   // many.
   const size_t bytes = row.Scratch(args, pool.threads());
   const Buffer scratch(bytes);
-  std::memset(scratch.data(), 0xff, bytes);  // NaN in every type
+  // NaN in every type.
+  if (bytes > 0) std::memset(scratch.data(), 0xff, bytes);
   row.Function<Args>(features)(args, Context{&pool, scratch.data()});
 }
 
