@@ -42,6 +42,9 @@ template <int64_t kRows, int64_t kVecs>
 struct Sums {
   V v[kRows][kVecs];
 
+  // note: implicit constructors get no target attribute; on ARM64, GCC then
+  // refuses to inline the vectors' own into them.
+  HWY_INLINE Sums() {}
   HWY_INLINE void Clear() {
     HWY_UNROLL(16)
     for (int64_t m = 0; m < kRows; ++m) HWY_UNROLL(16)
