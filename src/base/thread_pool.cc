@@ -23,6 +23,9 @@ void Pause() {
 // the caller does something else.
 constexpr auto kSpin = std::chrono::microseconds(200);
 constexpr int kPausesPerClock = 64;
+// A worker that is not done by then (some 50 us) was probably put aside for
+// another process; the caller offers its own core.
+constexpr int kPausesPerYield = 1024;
 
 }  // namespace
 
@@ -36,7 +39,7 @@ ThreadPool::~ThreadPool() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
-    epoch_.fetch_add(1);
+    gate_.fetch_add(uint64_t{1} << kLoopShift);
   }
   wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
@@ -50,8 +53,7 @@ void ThreadPool::RunTasks(int thread) {
   }
 }
 
-void ThreadPool::ParallelFor(int64_t tasks,
-                             FunctionRef<void(int64_t, int)> f) {
+void ThreadPool::ParallelFor(int64_t tasks, FunctionRef<void(int64_t, int)> f) {
   if (workers_.empty() || tasks <= 1) {
     for (int64_t task = 0; task < tasks; ++task) f(task, 0);
     return;
@@ -59,37 +61,52 @@ void ThreadPool::ParallelFor(int64_t tasks,
   loop_ = &f;
   tasks_ = tasks;
   next_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  epoch_.fetch_add(1);
+  const uint64_t loop =
+      (gate_.load(std::memory_order_relaxed) >> kLoopShift) + 1;
+  gate_.store(loop << kLoopShift | kOpen);
   // note: a worker counts itself into sleepers_ before its last look at the
-  // epoch, so either it sees this loop or we see it asleep.
+  // gate, so either it sees this loop or we see it asleep.
   if (sleepers_.load() > 0) {
     const std::lock_guard lock(mutex_);
     wake_.notify_all();
   }
   RunTasks(0);
-  while (busy_.load(std::memory_order_acquire) > 0) Pause();
+  gate_.fetch_and(~kOpen, std::memory_order_relaxed);
+  for (int i = 1; (gate_.load(std::memory_order_acquire) & kInside) != 0; ++i) {
+    Pause();
+    if (i % kPausesPerYield == 0) std::this_thread::yield();
+  }
+}
+
+bool ThreadPool::Enter(uint64_t loop) {
+  uint64_t gate = gate_.load(std::memory_order_relaxed);
+  while (gate >> kLoopShift == loop && (gate & kOpen) != 0)
+    if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire,
+                                    std::memory_order_relaxed))
+      return true;
+  return false;
 }
 
 void ThreadPool::Work(int thread) {
   uint64_t seen = 0;
+  const auto newest = [this] { return gate_.load() >> kLoopShift; };
   for (;;) {
     auto deadline = std::chrono::steady_clock::now() + kSpin;
-    for (int i = 1; epoch_.load(std::memory_order_acquire) == seen; ++i) {
+    for (int i = 1; newest() == seen; ++i) {
       Pause();
       if (i % kPausesPerClock != 0 ||
           std::chrono::steady_clock::now() < deadline)
         continue;
       std::unique_lock lock(mutex_);
       sleepers_.fetch_add(1);
-      wake_.wait(lock, [&] { return epoch_.load() != seen; });
+      wake_.wait(lock, [&] { return newest() != seen; });
       sleepers_.fetch_sub(1);
     }
-    // Only one loop can be new: the caller waits for every worker.
-    ++seen;
     if (stop_) return;
+    seen = newest();
+    if (!Enter(seen)) continue;
     RunTasks(thread);
-    busy_.fetch_sub(1, std::memory_order_release);
+    gate_.fetch_sub(1, std::memory_order_release);
   }
 }
 

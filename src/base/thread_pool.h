@@ -16,8 +16,10 @@ namespace sotto {
 // `threads` counts the caller, so ThreadPool(1) starts none. Loops do not
 // nest, and one thread at a time may call ParallelFor. Workers spin for a
 // moment after a loop and then sleep: a decode step has some fifty loops of
-// 20-200 us each, and waking a sleeping thread costs as much as a loop. No
-// call allocates.
+// 20-200 us each, and waking a sleeping thread costs as much as a loop. A loop
+// waits only for workers that took part in it: where the system is busy with
+// others, one that comes late finds the loop over and harms nobody. No call
+// allocates.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);
@@ -34,15 +36,22 @@ class ThreadPool {
  private:
   void Work(int thread);
   void RunTasks(int thread);
+  // Becomes part of loop `loop` unless it is over.
+  bool Enter(uint64_t loop);
+
+  // gate_ is the number of the loop (32 bits), whether it is open to workers
+  // (1 bit), and how many are inside (31 bits).
+  static constexpr int kLoopShift = 32;
+  static constexpr uint64_t kOpen = uint64_t{1} << 31;
+  static constexpr uint64_t kInside = kOpen - 1;
 
   std::vector<std::thread> workers_;
-  // The loop in progress. Written by the caller before epoch_ moves on.
+  // The loop in progress. Written by the caller while nobody is inside.
   const FunctionRef<void(int64_t, int)>* loop_ = nullptr;
   int64_t tasks_ = 0;
   alignas(64) std::atomic<int64_t> next_{0};
-  alignas(64) std::atomic<uint64_t> epoch_{0};
-  alignas(64) std::atomic<int> busy_{0};
-  std::atomic<bool> stop_{false};
+  alignas(64) std::atomic<uint64_t> gate_{0};
+  alignas(64) std::atomic<bool> stop_{false};
   std::atomic<int> sleepers_{0};
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -38,5 +38,16 @@ TEST(ThreadPool, WakesAfterSleepAndBetweenShortLoops) {
   EXPECT_EQ(sum.load(), want);
 }
 
+// A worker that the system keeps from running must not hold the loop up: with
+// far more threads than cores most come late to loops this short.
+TEST(ThreadPool, DoesNotWaitForWorkersThatCameLate) {
+  ThreadPool pool(64);
+  for (int round = 0; round < 2000; ++round) {
+    std::atomic<int> done{0};
+    pool.ParallelFor(3, [&](int64_t, int) { ++done; });
+    ASSERT_EQ(done.load(), 3);
+  }
+}
+
 }  // namespace
 }  // namespace sotto
