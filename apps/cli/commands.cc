@@ -16,6 +16,7 @@ constexpr CommandRow kCommands[] = {
     {"transcribe", "speech in audio or video files to text", MakeTranscribe},
     {"eval", "word error rate over a manifest", MakeEval},
     {"bench", "measure a model's stages on this machine", MakeBench},
+    {"compile", "show what a model compiles to", MakeCompile},
     {"convert", "write a model in another format", MakeConvert},
     {"pull", "download a model", MakePull},
     {"models", "list the models found on this machine", MakeModels},
