@@ -138,7 +138,7 @@ class Bench {
 
   // Of the type that the encoder multiplies in.
   double MeasurePeak() {
-    const bool bf16 = engine_->profile().of(Stage::kEncoder).precision ==
+    const bool bf16 = engine_->profile().Of(Stage::kEncoder).precision ==
                       Precision::kBF16;
     return bf16 ? cpu::MeasureBf16Peak(engine_->pool(), HostFeatures())
                 : cpu::MeasureFmaPeak(engine_->pool(), HostFeatures());
