@@ -64,7 +64,11 @@ std::filesystem::path OracleClip::Audio() const {
 
 std::vector<OracleClip> ReadOracle(const std::string& model,
                                    const std::string& dataset) {
-  std::ifstream file(TestData() / "oracle" / model / (dataset + ".jsonl"));
+  return ReadOracleLines(TestData() / "oracle" / model / (dataset + ".jsonl"));
+}
+
+std::vector<OracleClip> ReadOracleLines(const std::filesystem::path& path) {
+  std::ifstream file(path);
   std::vector<OracleClip> clips;
   for (std::string text; std::getline(file, text);) {
     const json line = json::parse(text);

@@ -50,6 +50,9 @@ struct OracleClip {
 std::vector<OracleClip> ReadOracle(const std::string& model,
                                    const std::string& dataset);
 
+// The same from a file.
+std::vector<OracleClip> ReadOracleLines(const std::filesystem::path& path);
+
 // A tensor of a plain safetensors file, f32 or i32 turned into float.
 std::vector<float> ReadOracleTensor(const std::filesystem::path& file,
                                     const std::string& name);
