@@ -16,12 +16,10 @@ mirror=$(awk '/^deb .*bookworm main/ && !/security/ {print $2; exit}' /etc/apt/s
 if [ ! -x "$root/bin/bash" ]; then
   debootstrap --variant=minbase bookworm "$root" "${mirror:-http://deb.debian.org/debian}"
 fi
-# The host's way to the network: sources, certificates, proxies, pip's index.
-cp -a /etc/apt/sources.list* /etc/apt/apt.conf.d "$root/etc/apt/" 2>/dev/null || true
-cp -a /etc/resolv.conf "$root/etc/" 2>/dev/null || true
-mkdir -p "$root/usr/local/share" "$root/etc/ssl"
-cp -a /usr/local/share/ca-certificates "$root/usr/local/share/" 2>/dev/null || true
-cp -a /etc/ssl/certs "$root/etc/ssl/" 2>/dev/null || true
+# The host's way to the network: proxies for apt, names, pip's settings.
+grep -lis proxy /etc/apt/apt.conf.d/* /etc/apt/apt.conf 2>/dev/null |
+  while read -r file; do cp "$file" "$root/etc/apt/apt.conf.d/"; done || true
+cp -a /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
 for file in /etc/pip.conf "$HOME/.config/pip/pip.conf" "$HOME/.pip/pip.conf"; do
   [ -f "$file" ] && cp "$file" "$root/etc/pip.conf"
 done
@@ -40,11 +38,13 @@ fi
 rm -rf "$root/root/sotto"
 git clone -q . "$root/root/sotto"
 environment=(HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb)
-for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_INDEX_URL PIP_CERT PIP_TRUSTED_HOST SSL_CERT_FILE REQUESTS_CA_BUNDLE; do
+for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_INDEX_URL PIP_CERT PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT SSL_CERT_FILE REQUESTS_CA_BUNDLE; do
   [ -n "${!name:-}" ] && environment+=("$name=${!name}")
 done
 inside() { chroot "$root" env -i "${environment[@]}" "${data[@]}" bash -c "$1"; }
 inside 'apt-get update -qq && apt-get install -y -qq make git ca-certificates >/dev/null'
+# Certificates of the host's own network, behind the package's.
+cp -a /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 for target in "${targets[@]}"; do
   echo "== make $target"
   time inside "cd /root/sotto && make $target"
