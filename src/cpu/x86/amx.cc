@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The kernels of Order::kTile on the machine's own tiles.
 #include "cpu/x86/attention.h"
+#include "cpu/x86/attention_tiles.h"
 #include "cpu/x86/cached_attention.h"
 #include "cpu/x86/dot_tile_order.h"
 #include "cpu/x86/linear_tiles.h"

@@ -27,9 +27,11 @@ inline constexpr int64_t kHeadDim = kX86HeadDim;
 // in the first and second cache with a block of keys and values.
 template <int64_t R>
 struct alignas(64) GroupSpace {
-  float scores[R * kKeyBlock];
+  // Two blocks of scores where one is multiplied while the other is used.
+  float scores[2][R * kKeyBlock];
   float out[R * kHeadDim];
   float sum[R * kLanes];  // lane j: of positions 2j, 2j + 1 modulo 32
+  alignas(64) float top[RoundUp(R, kLanes)];    // largest score of a block
   alignas(64) float max[RoundUp(R, kLanes)];    // in units of log 2, scaled
   alignas(64) float decay[RoundUp(R, kLanes)];  // 2^(old max - new max)
   alignas(64) BF16 q[R * kHeadDim];
@@ -46,6 +48,15 @@ struct PackedHead {
   bool unclean = false;
 };
 
+// Keys [start, start + seen); none beyond the last row's length.
+struct KeyBlock {
+  int64_t start, seen;
+
+  KeyBlock(int64_t from, int64_t longest)
+      : start(from), seen(std::clamp<int64_t>(longest - from, 0, kKeyBlock)) {}
+  int64_t width() const { return RoundUp(seen, kTileDepth); }
+};
+
 // c (+)= a b, cut into the blocks that the order's inner loop takes. `next` is
 // what will be read after b.
 template <typename Order>
@@ -57,7 +68,7 @@ SOTTO_AVX512 void Product(Order& order, int64_t rows, int64_t panels,
     const int64_t wide = std::min(step, panels - p);
     DotBlock block = whole;
     block.b = whole.b + p * whole.b_panel;
-    if (p + step < panels) block.next = block.b + step * whole.b_panel;
+    block.next = whole.next + p * whole.b_panel;
     for (int64_t r = 0; r < rows; r += most) {
       block.a = whole.a + r * whole.a_stride;
       block.c = whole.c + r * whole.c_stride + p * kLanes;
@@ -82,21 +93,28 @@ SOTTO_AVX512_INLINE float TopScore(const float* scores, int64_t seen,
   return _mm512_reduce_max_ps(high);
 }
 
-// max <- max(max, c * scores), decay <- what older sums shrink by.
+// Finds the tops of rows [first, last).
 template <int64_t R>
-SOTTO_AVX512_INLINE void RaiseMax(GroupSpace<R>& space, int64_t rows,
-                                  int64_t start, int64_t width, float c) {
-  alignas(64) float top[RoundUp(R, kLanes)];
-  for (int64_t r = 0; r < rows; ++r)
-    top[r] =
-        TopScore(space.scores + r * kKeyBlock, space.length[r] - start, width);
+SOTTO_AVX512 void FindTops(GroupSpace<R>& space, const float* scores,
+                           int64_t first, int64_t last, const KeyBlock& block) {
+  for (int64_t r = first; r < last; ++r)
+    space.top[r] = TopScore(scores + r * kKeyBlock,
+                            space.length[r] - block.start, block.width());
+}
+
+// max <- max(max, c * top), decay <- what older sums shrink by.
+template <int64_t R>
+SOTTO_AVX512 void RaiseMax(GroupSpace<R>& space, int64_t rows,
+                           const KeyBlock& block, float c) {
   for (int64_t r = 0; r < rows; r += kLanes) {
     const __mmask16 lanes = FirstLanes(rows - r);
     const __m512 old = _mm512_load_ps(space.max + r);
-    const __m512 scaled =
-        _mm512_mul_ps(_mm512_maskz_load_ps(lanes, top + r), _mm512_set1_ps(c));
+    const __m512 scaled = _mm512_mul_ps(
+        _mm512_maskz_load_ps(lanes, space.top + r), _mm512_set1_ps(c));
     const __m512 raised = _mm512_max_ps(old, scaled);
-    _mm512_store_ps(space.decay + r, Exp2(_mm512_sub_ps(old, raised)));
+    _mm512_store_ps(space.decay + r, block.start == 0
+                                         ? _mm512_set1_ps(1)
+                                         : Exp2(_mm512_sub_ps(old, raised)));
     _mm512_store_ps(space.max + r, raised);
   }
 }
@@ -111,15 +129,15 @@ SOTTO_AVX512_INLINE __m512 TakeProbabilities(__m512 low, __m512 high,
   return _mm512_dpbf16_ps(sum, rounded, ones);
 }
 
-// Probabilities of a row against `width` keys from `start`, into p and sum.
+// Probabilities of a row against a block, into p and sum.
 template <int64_t R>
-SOTTO_AVX512_INLINE void RowProbabilities(GroupSpace<R>& space, int64_t r,
-                                          int64_t start, int64_t width,
-                                          __m512 c) {
-  const float* scores = space.scores + r * kKeyBlock;
+SOTTO_AVX512_INLINE void RowProbabilities(GroupSpace<R>& space,
+                                          const float* scores, int64_t r,
+                                          const KeyBlock& block, __m512 c) {
   BF16* p = space.p + r * kKeyBlock;
   const __m512 max = _mm512_set1_ps(space.max[r]);
-  const int64_t seen = space.length[r] - start;
+  const int64_t seen = space.length[r] - block.start;
+  const int64_t width = block.width();
   __m512 sum = _mm512_mul_ps(_mm512_load_ps(space.sum + r * kLanes),
                              _mm512_set1_ps(space.decay[r]));
   if (seen >= kKeyBlock) {
@@ -149,6 +167,16 @@ SOTTO_AVX512_INLINE void RowProbabilities(GroupSpace<R>& space, int64_t r,
     _mm512_store_ps(out + i, _mm512_mul_ps(_mm512_load_ps(out + i), decay));
 }
 
+// Probabilities of rows [first, last).
+template <int64_t R>
+SOTTO_AVX512 void FindProbabilities(GroupSpace<R>& space, const float* scores,
+                                    int64_t first, int64_t last,
+                                    const KeyBlock& block, float c) {
+  const __m512 factor = _mm512_set1_ps(c);
+  for (int64_t r = first; r < last; ++r)
+    RowProbabilities(space, scores + r * kKeyBlock, r, block, factor);
+}
+
 // Copies the last values, up to a whole tile's depth, with zeros in place of
 // whatever stands beyond `count` positions: zero times NaN would be NaN.
 SOTTO_AVX512_INLINE void CopyTail(const BF16* v, int64_t count, BF16* to) {
@@ -164,66 +192,85 @@ SOTTO_AVX512_INLINE void CopyTail(const BF16* v, int64_t count, BF16* to) {
   }
 }
 
-// out (+)= p v for the keys [start, start + seen) of a block.
+// q k for a block, into one of the two arrays of scores.
+template <int64_t R>
+SOTTO_AVX512 DotBlock ScoresOf(GroupSpace<R>& space, float* scores,
+                               const PackedHead& head, const KeyBlock& block) {
+  return {.a = space.q,
+          .a_stride = kHeadDim,
+          .b = head.k + block.start * kHeadDim,
+          .b_panel = kPanel * kHeadDim,
+          .pairs = kHeadDim / 2,
+          .c = scores,
+          .c_stride = kKeyBlock,
+          .next = head.v + block.start * kHeadDim};
+}
+
+// out (+)= p v for a block: one product, and one more for the last positions
+// where what follows them may be anything.
+struct ValueProducts {
+  DotBlock whole, tail;  // pairs 0: nothing to do
+};
 template <typename Order, int64_t R>
-SOTTO_AVX512 void AddValues(Order& order, GroupSpace<R>& space, int64_t rows,
-                            const PackedHead& head, int64_t start, int64_t seen,
-                            const BF16* next) {
-  DotBlock values;
-  values.a = space.p;
-  values.a_stride = kKeyBlock;
-  values.b = head.v + start * kHeadDim;
-  values.b_step = 2 * kHeadDim;
-  values.b_panel = 2 * kPanel;
-  values.c = space.out;
-  values.c_stride = kHeadDim;
-  values.add = start != 0;
-  values.next = next;
-  const int64_t clean = head.unclean ? seen / kTileDepth * kTileDepth : seen;
-  if (clean > 0) {
-    values.pairs = Order::Pairs(clean);
-    Product(order, rows, kHeadDim / kPanel, values);
-    values.add = true;
-  }
-  if (clean == seen) return;
-  CopyTail(values.b + clean * kHeadDim, seen - clean, space.tail);
-  values.a += clean;
-  values.b = space.tail;
-  values.next = space.tail;
-  values.pairs = Order::Pairs(seen - clean);
-  Product(order, rows, kHeadDim / kPanel, values);
+SOTTO_AVX512 ValueProducts ValuesOf(GroupSpace<R>& space,
+                                    const PackedHead& head,
+                                    const KeyBlock& block, const BF16* next) {
+  const int64_t clean =
+      head.unclean ? block.seen / kTileDepth * kTileDepth : block.seen;
+  ValueProducts products;
+  DotBlock& whole = products.whole;
+  whole = {.a = space.p,
+           .a_stride = kKeyBlock,
+           .b = head.v + block.start * kHeadDim,
+           .b_step = 2 * kHeadDim,
+           .b_panel = 2 * kPanel,
+           .pairs = Order::Pairs(clean),
+           .c = space.out,
+           .c_stride = kHeadDim,
+           .add = block.start != 0,
+           .next = next};
+  if (clean == block.seen) return products;
+  CopyTail(whole.b + clean * kHeadDim, block.seen - clean, space.tail);
+  products.tail = whole;
+  products.tail.a += clean;
+  products.tail.b = products.tail.next = space.tail;
+  products.tail.pairs = Order::Pairs(block.seen - clean);
+  products.tail.add = whole.add || clean > 0;
+  return products;
+}
+
+template <int64_t R>
+SOTTO_AVX512 void StartGroup(GroupSpace<R>& space, int64_t rows) {
+  std::fill_n(space.max, RoundUp(R, kLanes),
+              -std::numeric_limits<float>::infinity());
+  std::fill_n(space.sum, rows * kLanes, 0.0f);
 }
 
 // Attention of `rows` rows in space.q, row r over the first space.length[r]
-// keys; the result, before division by the sum, in space.out.
+// keys; the result, before division by the sum, in space.out. Tiles have a
+// way of their own (attention_tiles.h).
 template <typename Order, int64_t R>
 SOTTO_AVX512 void Attend(Order& order, GroupSpace<R>& space, int64_t rows,
                          const PackedHead& head, float scale) {
   const float c = scale * kLog2E;
   const int64_t longest = *std::max_element(space.length, space.length + rows);
-  std::fill_n(space.max, RoundUp(R, kLanes),
-              -std::numeric_limits<float>::infinity());
-  std::fill_n(space.sum, rows * kLanes, 0.0f);
+  float* const scores = space.scores[0];
+  StartGroup(space, rows);
   for (int64_t start = 0; start < longest; start += kKeyBlock) {
-    const int64_t seen = std::min(kKeyBlock, longest - start);
-    const int64_t width = RoundUp(seen, kTileDepth);
-    DotBlock scores;
-    scores.a = space.q;
-    scores.a_stride = kHeadDim;
-    scores.b = head.k + start * kHeadDim;
-    scores.b_panel = kPanel * kHeadDim;
-    scores.pairs = kHeadDim / 2;
-    scores.c = space.scores;
-    scores.c_stride = kKeyBlock;
-    scores.next = head.v + start * kHeadDim;
-    Product(order, rows, width / kPanel, scores);
-    RaiseMax(space, rows, start, width, c);
-    if (start == 0) std::fill_n(space.decay, rows, 1.0f);
-    for (int64_t r = 0; r < rows; ++r)
-      RowProbabilities(space, r, start, width, _mm512_set1_ps(c));
+    const KeyBlock block(start, longest);
+    Product(order, rows, block.width() / kPanel,
+            ScoresOf(space, scores, head, block));
+    FindTops(space, scores, 0, rows, block);
+    RaiseMax(space, rows, block, c);
+    FindProbabilities(space, scores, 0, rows, block, c);
     const bool last = start + kKeyBlock >= longest;
-    AddValues(order, space, rows, head, start, seen,
-              last ? head.k : head.k + (start + kKeyBlock) * kHeadDim);
+    const ValueProducts values = ValuesOf<Order>(
+        space, head, block,
+        last ? head.k : head.k + (start + kKeyBlock) * kHeadDim);
+    if (values.whole.pairs > 0)
+      Product(order, rows, kHeadDim / kPanel, values.whole);
+    if (values.tail.pairs > 0)
+      Product(order, rows, kHeadDim / kPanel, values.tail);
   }
 }
 

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "cpu/x86/attention_tiles.h"
 #include "cpu/x86/dot_pairs.h"
-#include "cpu/x86/dot_tiles.h"
 #include "cpu/x86/test_problems.h"
 #include "cpu/x86/x86.h"
 

@@ -5,9 +5,9 @@
 
 #include <limits>
 
+#include "cpu/x86/attention_tiles.h"
 #include "cpu/x86/dot_pairs.h"
 #include "cpu/x86/dot_tile_order.h"
-#include "cpu/x86/dot_tiles.h"
 #include "cpu/x86/test_problems.h"
 #include "cpu/x86/x86.h"
 

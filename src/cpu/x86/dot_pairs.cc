@@ -31,7 +31,7 @@ SOTTO_AVX512 void DotPairs(const DotBlock& d) {
   const BF16* b = d.b;
   Ahead<P> ahead(d);
   for (int64_t i = 0; i < d.pairs; ++i) {
-    ahead.Step(i);
+    ahead.Step();
     __m512bh w[P];
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p)

@@ -21,7 +21,7 @@ struct PairsOrder {
   // Panels that a block of so many rows may have: 24 sums, and at most four
   // streams of weights.
   static constexpr int PanelsFor(int64_t rows) {
-    return rows <= 6 ? 4 : rows <= 8 ? 3 : rows <= 12 ? 2 : 1;
+    return rows <= 6 ? 4 : rows <= 12 ? 2 : 1;
   }
   static constexpr int64_t Pairs(int64_t k) { return (k + 1) / 2; }
   // Any rows in [1, kMaxRows], panels in [1, PanelsFor(rows)].

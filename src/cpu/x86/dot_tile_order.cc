@@ -33,7 +33,7 @@ SOTTO_AVX512 void DotTileOrder(const DotBlock& d) {
     for (int r = 0; r < R; ++r)
       for (int p = 0; p < P; ++p) even[r][p] = odd[r][p] = _mm512_setzero_ps();
     for (int64_t i = 0; i < kDepth; ++i) {
-      ahead.Step(block + i);
+      ahead.Step();
       PairF32 w[P];
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p)

@@ -87,6 +87,12 @@ SOTTO_AMX_INLINE void StoreSums(Tiles& tiles, float* c, int64_t row) {
   if constexpr (H == 2 && P == 2) tiles.template Store<3>(lower + kLanes, row);
 }
 
+// Other work of the thread, done between the steps of a product so that the
+// vector units and the tile unit are busy at once.
+struct NoWork {
+  void Step() {}
+};
+
 // The order as attention uses it. Rows are whole halves of 16: whoever calls
 // has room for them, and what stands in rows beyond the last is not read.
 template <typename Tiles>
@@ -95,7 +101,6 @@ class TilesOrder {
   static constexpr int kRows = 32;
   static constexpr int kPanels = 2;
   static constexpr int kGroup = 32;
-  static constexpr int PanelsFor(int64_t) { return kPanels; }
   static constexpr int64_t Pairs(int64_t k) {
     return RoundUp(k, kTileDepth) / 2;
   }
@@ -105,19 +110,29 @@ class TilesOrder {
   SOTTO_AMX TilesOrder() : tiles_(kConfig) {}
   SOTTO_AMX ~TilesOrder() {}
 
-  SOTTO_AMX void Dot(int64_t rows, int64_t panels, const DotBlock& block) {
-    if (rows > kTileRows) {
-      panels == 2 ? Block<2, 2>(block) : Block<2, 1>(block);
-    } else {
-      panels == 2 ? Block<1, 2>(block) : Block<1, 1>(block);
+  // c (+)= a b for at most kRows rows and any panels; work.Step() after each
+  // 32 of k.
+  template <typename Work>
+  SOTTO_AMX void Multiply(int64_t rows, int64_t panels, const DotBlock& whole,
+                          Work& work) {
+    for (int64_t p = 0; p < panels; p += kPanels) {
+      DotBlock block = whole;
+      block.b = whole.b + p * whole.b_panel;
+      block.c = whole.c + p * kLanes;
+      const bool two = p + 1 < panels;
+      if (rows > kTileRows) {
+        two ? Block<2, 2>(block, work) : Block<2, 1>(block, work);
+      } else {
+        two ? Block<1, 2>(block, work) : Block<1, 1>(block, work);
+      }
     }
   }
 
  private:
   static constexpr TileConfig kConfig = DotConfig(kTileRows);
 
-  template <int H, int P>
-  SOTTO_AMX_INLINE void Block(const DotBlock& d) {
+  template <int H, int P, typename Work>
+  SOTTO_AMX_INLINE void Block(const DotBlock& d, Work& work) {
     TileSource a{.at = Bytes(d.a),
                  .row = d.a_stride * 2,
                  .step = 64,
@@ -133,6 +148,7 @@ class TilesOrder {
       StepTiles<H, P, false>(tiles_, a, b, b_row, d.b_panel * 2);
       a.at += a.step;
       b += kTileRows * b_row;
+      work.Step();
     }
     StoreSums<H, P>(tiles_, d.c, d.c_stride * 4);
   }

@@ -30,7 +30,8 @@ SOTTO_AVX512 void RunPanels(const LinearArgs& args, const BF16* x,
     const int64_t wide = std::min(step, panel_end - p);
     block.b = static_cast<const BF16*>(args.w) + p * block.b_panel;
     block.c_stride = wide * kPanel;
-    block.next = block.b + step * block.b_panel;
+    const int64_t next = p + step < panel_end ? step : 0;
+    block.next = block.b + next * block.b_panel;
     for (int64_t r = 0; r < args.m; r += most) {
       const int64_t high = std::min(most, args.m - r);
       block.a = x + r * block.a_stride;

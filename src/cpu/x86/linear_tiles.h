@@ -10,10 +10,10 @@
 // or so that it gives. The chunk that comes next is fetched from the third
 // cache or memory meanwhile.
 //
-// Bias, GELU, residual and rounding of a finished block are done a few
-// registers at a time between the products of the next: a GELU register costs
-// some 15 cycles of the vector units, four of them fit into the 64 that the
-// tile unit is busy anyway.
+// Bias, GELU, residual and rounding of a finished block are done row by row
+// between the products of the next: the GELU of two registers costs some 30
+// cycles of the vector units, and for k = 512 two such rows go with each of 16
+// steps, whose products keep the tile unit busy for 64 cycles.
 #pragma once
 
 #include <algorithm>
@@ -67,57 +67,108 @@ struct TileCut {
   }
 };
 
-// Work on a finished block that is still to be done.
+// Rows of a finished block that are still to be done. All that a row needs
+// stands ready, and small objects like this are held by value in the loops:
+// memory is reloaded after each tile instruction, registers are not.
 class Pending {
  public:
-  SOTTO_AMX_INLINE void Start(const float* sums, int64_t row, int64_t column,
-                              int64_t rows) {
+  SOTTO_AMX_INLINE void Start(const LinearArgs& args, const float* sums,
+                              int64_t row, int64_t column, int64_t rows) {
     sums_ = sums;
-    row_ = row;
-    column_ = column;
-    next_ = 0;
-    count_ = 2 * rows;
+    left_ = rows;
+    for (int p = 0; p < 2; ++p)
+      lanes_[p] = FirstLanes(args.n - column - p * kPanel);
+    bias_ = args.bias == nullptr ? nullptr : args.bias + column;
+    gelu_ = args.act == ir::Activation::kGelu;
+    bf16_ = args.y_type == DType::kBF16;
+    y_ = static_cast<char*>(args.y) +
+         (row * args.y_stride + column) * (bf16_ ? 2 : 4);
+    y_step_ = args.y_stride * (bf16_ ? 2 : 4);
+    residual_ = nullptr;
+    if (args.residual == nullptr) return;
+    const int64_t from = row % args.residual_rows;
+    residual_ = args.residual + from * args.residual_stride + column;
+    residual_step_ = args.residual_stride;
+    residual_left_ = args.residual_rows - from;
+    residual_all_ = args.residual_rows * args.residual_stride;
+    residual_rows_ = args.residual_rows;
   }
-  SOTTO_AMX_INLINE void Do(const LinearArgs& args, int64_t registers) {
-    const int64_t end = std::min(count_, next_ + registers);
-    for (; next_ < end; ++next_) {
-      const int64_t column = column_ + next_ % 2 * kPanel;
-      if (column < args.n)
-        FinishLanes(args, row_ + next_ / 2, column,
-                    _mm512_load_ps(sums_ + next_ * kPanel));
-    }
+  SOTTO_AMX_INLINE void Do(int64_t rows) {
+    const int64_t end = std::max<int64_t>(0, left_ - rows);
+    for (; left_ > end; --left_) DoRow();
   }
-  SOTTO_AMX_INLINE void DoAll(const LinearArgs& args) { Do(args, count_); }
+  SOTTO_AMX_INLINE void DoAll() { Do(left_); }
 
  private:
+  SOTTO_AMX_INLINE void DoRow() {
+    __m512 low = _mm512_load_ps(sums_);
+    __m512 high = _mm512_load_ps(sums_ + kPanel);
+    sums_ += kBlockColumns;
+    if (bias_ != nullptr) {
+      low = _mm512_add_ps(low, LoadRow(bias_, lanes_[0]));
+      high = _mm512_add_ps(high, LoadRow(bias_ + kPanel, lanes_[1]));
+    }
+    if (gelu_) {
+      low = Gelu(low);
+      high = Gelu(high);
+    }
+    if (residual_ != nullptr) {
+      low = _mm512_add_ps(low, LoadRow(residual_, lanes_[0]));
+      high = _mm512_add_ps(high, LoadRow(residual_ + kPanel, lanes_[1]));
+      NextResidual();
+    }
+    if (bf16_) {
+      BF16* const y = static_cast<BF16*>(static_cast<void*>(y_));
+      StoreRow(y, lanes_[0], low);
+      StoreRow(y + kPanel, lanes_[1], high);
+    } else {
+      float* const y = static_cast<float*>(static_cast<void*>(y_));
+      StoreRow(y, lanes_[0], low);
+      StoreRow(y + kPanel, lanes_[1], high);
+    }
+    y_ += y_step_;
+  }
+  SOTTO_AMX_INLINE void NextResidual() {
+    residual_ += residual_step_;
+    if (--residual_left_ > 0) return;
+    residual_ -= residual_all_;
+    residual_left_ = residual_rows_;
+  }
+
   const float* sums_ = nullptr;
-  int64_t row_ = 0, column_ = 0, next_ = 0, count_ = 0;
+  int64_t left_ = 0;
+  __mmask16 lanes_[2] = {0, 0};
+  bool gelu_ = false, bf16_ = false;
+  const float* bias_ = nullptr;
+  char* y_ = nullptr;
+  int64_t y_step_ = 0;
+  const float* residual_ = nullptr;
+  int64_t residual_step_ = 0, residual_left_ = 0, residual_all_ = 0,
+          residual_rows_ = 0;
 };
 
 // Fetches the panels of the next chunk into the second cache, some lines with
 // each step of this one.
 class NextChunk {
  public:
-  // `lines` of each of two panels, within `steps` steps.
+  // `lines` of each of two panels, within `steps` steps; a few more at most.
   SOTTO_AMX_INLINE void Start(const char* at, int64_t second, int64_t lines,
                               int64_t steps) {
     at_ = at;
     second_ = second;
-    left_ = lines;
-    each_ = (lines + steps - 1) / std::max<int64_t>(steps, 1);
+    each_ = (lines + steps - 1) / steps * 64;
   }
   SOTTO_AMX_INLINE void Step() {
-    const int64_t now = std::min(each_, left_);
-    for (int64_t i = 0; i < now; ++i, at_ += 64) {
+    const char* const end = at_ + each_;
+    for (; at_ < end; at_ += 64) {
       _mm_prefetch(at_, _MM_HINT_T1);
       _mm_prefetch(at_ + second_, _MM_HINT_T1);
     }
-    left_ -= now;
   }
 
  private:
   const char* at_ = nullptr;
-  int64_t second_ = 0, left_ = 0, each_ = 0;
+  int64_t second_ = 0, each_ = 0;  // bytes
 };
 
 // One task of a thread.
@@ -142,7 +193,7 @@ class LinearTask {
     Tiles tiles(DotConfig(std::min(kTileRows, args_.m)));
     for (int64_t p = panel0_; p < panel_end_; p += 2)
       for (int64_t k = 0; k < cut_.padded_k; k += kChunk) RunChunk(tiles, p, k);
-    pending_.DoAll(args_);
+    pending_.DoAll();
   }
 
  private:
@@ -238,20 +289,24 @@ class LinearTask {
       LoadSums<H, P>(tiles, sums, kBlockColumns * 4);
     }
     const int64_t steps = depth / kTileDepth;
-    // 64 registers make a block: done by its last step.
-    const int64_t registers = (2 * kBlockRows + steps - 1) / steps;
+    const int64_t rows_each = (kBlockRows + steps - 1) / steps;
+    Pending pending = pending_;
+    NextChunk next_chunk = next_chunk_;
     for (int64_t step = 0; step < steps; ++step) {
       StepTiles<H, P, true>(tiles, a, b, 64, second);
       a.at += a.step;
       b += kTileBytes;
-      next_chunk_.Step();
-      pending_.Do(args_, registers);
+      next_chunk.Step();
+      pending.Do(rows_each);
     }
-    pending_.DoAll(args_);
+    // note: it may be these very sums that the block before was made of.
+    pending.DoAll();
+    next_chunk_ = next_chunk;
     StoreSums<H, P>(tiles, sums, kBlockColumns * 4);
     if (k + depth == cut_.padded_k)
-      pending_.Start(sums, row0_ + r, panel * kPanel,
-                     std::min(kBlockRows, rows_ - r));
+      pending.Start(args_, sums, row0_ + r, panel * kPanel,
+                    std::min(kBlockRows, rows_ - r));
+    pending_ = pending;
   }
 
   const LinearArgs& args_;

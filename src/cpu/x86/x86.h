@@ -17,7 +17,7 @@ namespace sotto::cpu {
 
 // Up to so many rows the kernel for few is the faster. For Order::kTile it
 // needs a shift, a mask and two FMA where a tile needs a row of one product.
-inline constexpr int64_t kAvx512RowMax = 8;
+inline constexpr int64_t kAvx512RowMax = 16;
 inline constexpr int64_t kAmxRowMax = 3;
 // The only head_dim of the attentions here, and of every Whisper.
 inline constexpr int64_t kX86HeadDim = 64;
