@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "cpu/x86/attention_core.h"
-#include "cpu/x86/attention_pack.h"
+#include "cpu/x86/pack_kv.h"
 #include "cpu/x86/rows.h"
 
 namespace sotto::cpu::x86 {
@@ -52,6 +52,26 @@ SOTTO_AVX512 void AttendRows(const AttentionArgs& args, int64_t batch,
   }
 }
 
+// Keys and values of 32 positions of one head, zeros beyond the last. `k` and
+// `v` are the head's own.
+inline void PackPositions(const AttentionArgs& args, int64_t batch,
+                          int64_t head, int64_t start, BF16* k, BF16* v) {
+  const int64_t row = batch * args.t, column = head * kHeadDim;
+  const HeadRows keys{.data = args.k,
+                      .type = args.x_type,
+                      .at = row * args.k_stride + column,
+                      .stride = args.k_stride,
+                      .count = args.t};
+  const HeadRows values{.data = args.v,
+                        .type = args.x_type,
+                        .at = row * args.v_stride + column,
+                        .stride = args.v_stride,
+                        .count = args.t};
+  for (int64_t i = start; i < start + kTileDepth; i += kPanel)
+    PackKeyPanel(keys, i, k + i * kHeadDim);
+  PackValuePairs(values, start, kTileDepth / 2, v + start * kHeadDim);
+}
+
 template <typename Order>
 size_t AttentionScratch(const AttentionArgs& args, int threads) {
   const AttentionCut<Order> cut(args);
@@ -67,11 +87,11 @@ void RunAttention(const AttentionArgs& args, const Context& context) {
   auto* const spaces = As<typename AttentionCut<Order>::Space>(
       context.scratch + cut.PackedBytes());
 
-  const int64_t blocks = KvPositions(args.t) / kPackPositions;
+  const int64_t blocks = KvPositions(args.t) / kTileDepth;
   context.pool->ParallelFor(cut.heads * blocks, [&](int64_t task, int) {
     const int64_t at = task / blocks;
     PackPositions(args, at / args.heads, at % args.heads,
-                  task % blocks * kPackPositions, keys + at * cut.head_elements,
+                  task % blocks * kTileDepth, keys + at * cut.head_elements,
                   values + at * cut.head_elements);
   });
   context.pool->ParallelFor(

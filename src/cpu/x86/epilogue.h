@@ -30,6 +30,31 @@ SOTTO_AVX512_INLINE void FinishLanes(const LinearArgs& args, int64_t row,
   }
 }
 
+// Lines of the residual that a block will need, fetched while its sums are
+// made: they were written a layer ago and are far away by now.
+class ResidualAhead {
+ public:
+  SOTTO_AVX512_INLINE ResidualAhead(const LinearArgs& args, int64_t row,
+                                    int64_t column, int64_t panels) {
+    if (args.residual == nullptr) return;
+    at_ = static_cast<const char*>(static_cast<const void*>(
+        args.residual + row % args.residual_rows * args.residual_stride +
+        column));
+    stride_ = args.residual_stride * 4;
+    bytes_ = panels * kPanel * 4;
+  }
+  SOTTO_AVX512_INLINE void Fetch(int64_t rows) {
+    if (at_ == nullptr) return;
+    for (; rows > 0; --rows, at_ += stride_)
+      for (int64_t i = 0; i < bytes_; i += 64)
+        _mm_prefetch(at_ + i, _MM_HINT_T0);
+  }
+
+ private:
+  const char* at_ = nullptr;
+  int64_t stride_ = 0, bytes_ = 0;
+};
+
 // Finishes `rows` x 16 `panels` sums at c.
 SOTTO_AVX512_INLINE void FinishBlock(const LinearArgs& args, int64_t row,
                                      int64_t column, int64_t rows,

@@ -71,6 +71,7 @@ SOTTO_AVX512 void RunTask(const LinearArgs& args, const Cut& cut, int64_t task,
     for (int64_t r = 0; r < rows; r += PairsOrder::kRows) {
       const int64_t high = std::min<int64_t>(PairsOrder::kRows, rows - r);
       block.a = x + r * block.a_stride;
+      ResidualAhead(args, row0 + r, p * kPanel, wide).Fetch(high);
       PairsOrder::Dot(high, wide, block);
       FinishBlock(args, row0 + r, p * kPanel, high, wide, sums, block.c_stride);
     }

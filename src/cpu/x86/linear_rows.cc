@@ -49,12 +49,14 @@ template <typename Order>
 void Run(const LinearArgs& args, const Context& context) {
   BF16* const x = As<BF16>(context.scratch);
   CopyAll(args, x);
-  // Whole groups of panels, and about 64 KiB at least, to a task: less would
-  // cost more to hand out than to do.
+  // Stretches of 256 KiB at least: the first group of each is not fetched
+  // ahead. Four a thread where there is more, so that threads end together.
+  const int64_t threads = context.pool->threads();
   const int64_t panels = (args.n + kPanel - 1) / kPanel;
   const int64_t panel_bytes = PaddedK(DType::kBF16, args.k) * kPanel * 2;
-  const int64_t wanted = 4 * context.pool->threads();
-  const int64_t least = std::max<int64_t>(1, (64 << 10) / panel_bytes);
+  const int64_t wanted = threads == 1 ? 1 : 4 * threads;
+  const int64_t least =
+      std::min((panels + threads - 1) / threads, (256 << 10) / panel_bytes + 1);
   const int64_t block =
       RoundUp(std::max(least, (panels + wanted - 1) / wanted), 4);
   context.pool->ParallelFor(

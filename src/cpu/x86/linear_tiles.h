@@ -290,20 +290,23 @@ class LinearTask {
     }
     const int64_t steps = depth / kTileDepth;
     const int64_t rows_each = (kBlockRows + steps - 1) / steps;
+    const bool last = k + depth == cut_.padded_k;
     Pending pending = pending_;
     NextChunk next_chunk = next_chunk_;
+    ResidualAhead residual(args_, row0_ + r, panel * kPanel, P);
     for (int64_t step = 0; step < steps; ++step) {
       StepTiles<H, P, true>(tiles, a, b, 64, second);
       a.at += a.step;
       b += kTileBytes;
       next_chunk.Step();
+      if (last) residual.Fetch(rows_each);
       pending.Do(rows_each);
     }
     // note: it may be these very sums that the block before was made of.
     pending.DoAll();
     next_chunk_ = next_chunk;
     StoreSums<H, P>(tiles, sums, kBlockColumns * 4);
-    if (k + depth == cut_.padded_k)
+    if (last)
       pending.Start(args_, sums, row0_ + r, panel * kPanel,
                     std::min(kBlockRows, rows_ - r));
     pending_ = pending;

@@ -46,6 +46,10 @@ void CachedAttentionAvx512Bf16(const CachedAttentionArgs& args,
 size_t CachedAttentionAvx512Bf16Scratch(const CachedAttentionArgs& args,
                                         int threads);
 
+// Writes rows into bf16 states, 16 keys and pairs of values at a time where
+// they are whole: the keys and values of a window are 18 million values.
+void KvWriteBf16(const KvWriteArgs& args, const Context& context);
+
 // For cpu/peak.h: products of bf16 between registers; return the operations
 // done, a multiply and an add counting as two. `out` gets a sum, so that there
 // is one.

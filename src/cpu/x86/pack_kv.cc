@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
-#include "cpu/x86/attention_pack.h"
+#include "cpu/x86/pack_kv.h"
 
 #include <algorithm>
 
-#include "cpu/x86/attention_core.h"
+#include "cpu/x86/target.h"
+#include "cpu/x86/x86.h"
 
 namespace sotto::cpu::x86 {
 namespace {
+
+constexpr int64_t kHeadDim = kX86HeadDim;
 
 // One row of a head as bf16, 64 values.
 struct HeadRow {
@@ -24,16 +27,12 @@ SOTTO_AVX512_INLINE HeadRow LoadHead(const T* row) {
   return {LoadHalf(row), LoadHalf(row + 2 * kLanes)};
 }
 
-SOTTO_AVX512_INLINE HeadRow LoadHead(const AttentionArgs& args,
-                                     const void* base, int64_t stride,
-                                     int64_t batch, int64_t head,
-                                     int64_t position) {
-  if (position >= args.t)
-    return {_mm512_setzero_si512(), _mm512_setzero_si512()};
-  const int64_t at = (batch * args.t + position) * stride + head * kHeadDim;
-  if (args.x_type == DType::kBF16)
-    return LoadHead(static_cast<const BF16*>(base) + at);
-  return LoadHead(static_cast<const float*>(base) + at);
+SOTTO_AVX512_INLINE HeadRow LoadHead(const HeadRows& rows, int64_t i) {
+  if (i >= rows.count) return {_mm512_setzero_si512(), _mm512_setzero_si512()};
+  const int64_t at = rows.at + i * rows.stride;
+  if (rows.type == DType::kBF16)
+    return LoadHead(static_cast<const BF16*>(rows.data) + at);
+  return LoadHead(static_cast<const float*>(rows.data) + at);
 }
 
 // Transposes 16 x 16 values of 32 bits and stores them.
@@ -69,50 +68,38 @@ SOTTO_AVX512_INLINE void StoreTransposed(const __m512i (&in)[16], BF16* to) {
   }
 }
 
-SOTTO_AVX512 void PackKeys(const AttentionArgs& args, int64_t batch,
-                           int64_t head, int64_t start, BF16* k) {
+}  // namespace
+
+SOTTO_AVX512 void PackKeyPanel(const HeadRows& rows, int64_t first,
+                               BF16* panel) {
   __m512i low[16], high[16];
   for (int i = 0; i < 16; ++i) {
-    const HeadRow row =
-        LoadHead(args, args.k, args.k_stride, batch, head, start + i);
+    const HeadRow row = LoadHead(rows, first + i);
     low[i] = row.low;
     high[i] = row.high;
   }
-  BF16* panel = k + start * kHeadDim;
   StoreTransposed(low, panel);
   StoreTransposed(high, panel + kHeadDim / 4 * 2 * kPanel);
 }
 
-// Even and odd positions alternate.
-SOTTO_AVX512 void PackValues(const AttentionArgs& args, int64_t batch,
-                             int64_t head, int64_t start, BF16* v) {
+// Values of two rows alternate.
+SOTTO_AVX512 void PackValuePairs(const HeadRows& rows, int64_t first,
+                                 int64_t pairs, BF16* to) {
   alignas(64) uint16_t order[32];
   for (int i = 0; i < 32; ++i)
     order[i] = static_cast<uint16_t>(i / 2 + (i % 2) * 32);
-  const __m512i first = _mm512_load_si512(order);
-  const __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
-  for (int64_t i = 0; i < kPackPositions; i += 2) {
-    const HeadRow even =
-        LoadHead(args, args.v, args.v_stride, batch, head, start + i);
-    const HeadRow odd =
-        LoadHead(args, args.v, args.v_stride, batch, head, start + i + 1);
-    BF16* to = v + (start + i) * kHeadDim;
+  const __m512i lower = _mm512_load_si512(order);
+  const __m512i upper = _mm512_add_epi16(lower, _mm512_set1_epi16(16));
+  for (int64_t i = 0; i < pairs; ++i, to += 2 * kHeadDim) {
+    const HeadRow even = LoadHead(rows, first + 2 * i);
+    const HeadRow odd = LoadHead(rows, first + 2 * i + 1);
     const __m512i columns[] = {
-        _mm512_permutex2var_epi16(even.low, first, odd.low),
-        _mm512_permutex2var_epi16(even.low, second, odd.low),
-        _mm512_permutex2var_epi16(even.high, first, odd.high),
-        _mm512_permutex2var_epi16(even.high, second, odd.high)};
+        _mm512_permutex2var_epi16(even.low, lower, odd.low),
+        _mm512_permutex2var_epi16(even.low, upper, odd.low),
+        _mm512_permutex2var_epi16(even.high, lower, odd.high),
+        _mm512_permutex2var_epi16(even.high, upper, odd.high)};
     for (int j = 0; j < 4; ++j) _mm512_storeu_si512(to + j * 32, columns[j]);
   }
-}
-
-}  // namespace
-
-void PackPositions(const AttentionArgs& args, int64_t batch, int64_t head,
-                   int64_t start, BF16* k, BF16* v) {
-  for (int64_t i = 0; i < kPackPositions; i += kPanel)
-    PackKeys(args, batch, head, start + i, k);
-  PackValues(args, batch, head, start, v);
 }
 
 }  // namespace sotto::cpu::x86
