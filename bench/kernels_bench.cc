@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Every row of kernels.def over the shapes of a base model, as a fraction of
 // what this machine was measured to give: `of_peak` for kernels that the units
-// bound (against f32 multiply-adds between registers), `of_read` for those
-// that memory bounds (against reading as many bytes).
+// bound (against products between registers, of f32 or of bf16), `of_read` for
+// those that memory bounds (against reading as many bytes).
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -21,8 +21,10 @@ struct Machine {
   CpuFeatures features = HostFeatures();
   ThreadPool pool{UsableCores()};
   double fma = MeasureFmaPeak(pool, features);
+  double bf16 = MeasureBf16Peak(pool, features);
   std::map<size_t, double> read;  // by bytes
 
+  double Peak(Order order) const { return order == Order::kChain ? fma : bf16; }
   double ReadRate(size_t bytes) {
     const auto [at, fresh] = read.try_emplace(bytes, 0);
     if (fresh) at->second = MeasureReadRate(pool, features, bytes);
@@ -115,8 +117,8 @@ void Run(benchmark::State& state, const KernelRow& row, const Case& one,
                     machine.ReadRate(static_cast<size_t>(problem->bytes)),
                 Counter::kIsRate);
   } else {
-    state.counters["of_peak"] =
-        Counter(problem->flops * runs / machine.fma, Counter::kIsRate);
+    state.counters["of_peak"] = Counter(
+        problem->flops * runs / machine.Peak(row.order), Counter::kIsRate);
   }
 }
 

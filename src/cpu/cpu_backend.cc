@@ -7,12 +7,6 @@ namespace sotto {
 namespace cpu {
 namespace {
 
-constexpr std::string_view kOpText[] = {
-#define SOTTO_OP(name, text, min_inputs, max_inputs, attrs) text,
-#include "ir/ops.def"
-#undef SOTTO_OP
-};
-
 std::unique_ptr<Step> LowerNode(const Lowering& lowering) {
   switch (lowering.node().op) {
     case ir::Op::kTranspose:
@@ -92,8 +86,6 @@ class CpuBackend final : public Backend {
 };
 
 }  // namespace
-
-std::string_view OpText(ir::Op op) { return kOpText[static_cast<size_t>(op)]; }
 
 RowsOf ResolveRows(const ir::Graph& graph, ir::ValueId id) {
   const ir::Value& value = graph.value(id);

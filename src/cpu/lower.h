@@ -28,9 +28,6 @@ struct RowsOf {
 // Throws kUnsupported where a Reshape looks at something that is not dense.
 RowsOf ResolveRows(const ir::Graph& graph, ir::ValueId id);
 
-// "linear".
-std::string_view OpText(ir::Op op);
-
 // One node on its way to a step. `weights` is null while Refuse only asks.
 struct Lowering {
   const CpuOptions& options;

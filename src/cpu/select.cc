@@ -18,15 +18,21 @@ size_t NoScratch(const Args& /*args*/, int /*threads*/) {
   return 0;
 }
 
-std::string TypeNames(TypeSet set) {
+std::string TypeNames(TypeSet set, std::string_view between) {
   std::string text;
   for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
     if ((set & Types(type)) == 0) continue;
-    if (!text.empty()) text += '|';
+    if (!text.empty()) text += between;
     text += Name(type);
   }
   return text;
 }
+
+constexpr std::string_view kOpText[] = {
+#define SOTTO_OP(name, text, min_inputs, max_inputs, attrs) text,
+#include "ir/ops.def"
+#undef SOTTO_OP
+};
 
 std::string_view NeedName(Needs needs) {
   switch (needs) {
@@ -45,6 +51,8 @@ std::string_view NeedName(Needs needs) {
 }
 
 }  // namespace
+
+std::string_view OpText(ir::Op op) { return kOpText[static_cast<size_t>(op)]; }
 
 std::span<const KernelRow> KernelRows() {
 #define SOTTO_KERNEL(op_, name_, function, scratch_, ...)   \
@@ -92,7 +100,7 @@ std::string WhyNot(const KernelRow& row, const KernelShape& shape,
     return fmt::format("{} needs {}", row.name, NeedName(row.needs));
   const auto type = [&](std::string_view operand, TypeSet want, DType have) {
     if ((want & Types(have)) != 0) return std::string();
-    return fmt::format("{} needs {} {}, not {}", row.name, TypeNames(want),
+    return fmt::format("{} needs {} {}, not {}", row.name, TypeNames(want, "|"),
                        operand, Name(have));
   };
   for (const std::string& reason :
@@ -141,6 +149,31 @@ std::string_view OrderName(Order order) {
       return "double";
   }
   return "?";
+}
+
+std::string KernelTable() {
+  std::string text =
+      "| op | kernel | needs | x | w | y | rows | head_dim | order |\n"
+      "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+  constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
+  for (const KernelRow& row : KernelRows()) {
+    const std::string rows =
+        row.m_max != kAny ? fmt::format("{} to {}", row.m_min, row.m_max)
+        : row.m_min > 1   ? fmt::format("{} and more", row.m_min)
+                          : "any";
+    const int64_t most = row.head_dim_max, step = row.head_dim_multiple;
+    const std::string head_dim = most == kAny   ? "any"
+                                 : most == step ? fmt::format("{}", most)
+                                 : step > 1
+                                     ? fmt::format("{} n <= {}", step, most)
+                                     : fmt::format("<= {}", most);
+    text += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+                        OpText(row.op), row.name, NeedName(row.needs),
+                        TypeNames(row.x, " "), TypeNames(row.w, " "),
+                        TypeNames(row.y, " "), rows, head_dim,
+                        OrderName(row.order));
+  }
+  return text;
 }
 
 }  // namespace sotto::cpu

@@ -98,6 +98,10 @@ const KernelRow* Select(ir::Op op, const KernelShape& shape,
                         const CpuFeatures& features, bool allow_ref,
                         std::string* why = nullptr);
 
+// "linear".
+std::string_view OpText(ir::Op op);
 std::string_view OrderName(Order order);
+// All rows as a table in Markdown, for docs/kernels.md.
+std::string KernelTable();
 
 }  // namespace sotto::cpu

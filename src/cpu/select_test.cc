@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <map>
 #include <set>
+
+#include "base/file.h"
 
 namespace sotto::cpu {
 namespace {
@@ -126,6 +129,15 @@ TEST(KernelRows, GiveEveryOpAMeaning) {
   // Slice and Reshape are views: they compute nothing.
   EXPECT_EQ(static_cast<int>(meant.size()), ir::kOpCount - 2);
 }
+
+#if defined(__x86_64__)  // elsewhere the table lacks rows
+TEST(KernelRows, AreListedInTheDocumentation) {
+  const std::string page =
+      ReadFile(std::filesystem::path(SOTTO_SOURCE_DIR) / "docs/kernels.md");
+  EXPECT_THAT(page, HasSubstr(KernelTable()))
+      << "docs/kernels.md is stale; put this table into it";
+}
+#endif
 
 TEST(CpuFeatures, LevelsForceLess) {
   EXPECT_EQ(LimitFeatures(kSapphireRapids, "amx"), kSapphireRapids);
