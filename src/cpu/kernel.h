@@ -27,7 +27,8 @@ struct Context {
 
 // How a dot product of length K is summed; f32 throughout.
 enum class Order : uint8_t {
-  // acc = fma(x[k], w[k], acc) for k = 0..K-1.
+  // Per block of kSumBlock k's: acc = fma(x[k], w[k], acc) from zero; then the
+  // blocks are added in order.
   kChain,
   // bf16 as vdpbf16ps: per pair, acc += x[2i+1] w[2i+1], then x[2i] w[2i].
   kPairs,
@@ -37,6 +38,8 @@ enum class Order : uint8_t {
   // The reference: products and sums in double.
   kDouble,
 };
+
+inline constexpr int64_t kSumBlock = 256;
 
 // Packed matrices, [N, K] in the checkpoint. N is padded to 16 with zero
 // rows, K to 2 (f32, f16: to 1) ... bf16 pads K to 32, a tile's depth.

@@ -5,7 +5,8 @@
 //
 // Order of a row, whoever shares its register block: scores are chains over d;
 // per block the maximum, then one exponential a key, sums of a vector's lanes
-// folded once, and the chain over keys goes on from the rescaled sums. A row
+// folded once, and a chain over the block's keys is added to the rescaled
+// answer. A row
 // sees [0, length) and nothing else, so neither its neighbours nor the bucket
 // change a bit of it.
 
@@ -84,15 +85,14 @@ template <int64_t kRows, int64_t kVecs, typename T>
 HWY_INLINE void WeighVectors(const float* p, const Columns<T>& values,
                              int64_t count, float* acc, int64_t acc_pitch) {
   Sums<kRows, kVecs> sums;
-  HWY_UNROLL(16)
-  for (int64_t m = 0; m < kRows; ++m) HWY_UNROLL(16)
-  for (int64_t j = 0; j < kVecs; ++j)
-    sums.v[m][j] = Load(acc + m * acc_pitch + j * kLanes);
+  sums.Clear();
   AddProducts<kRows, kVecs>(p, kKeyBlock, values, count, sums);
   HWY_UNROLL(16)
   for (int64_t m = 0; m < kRows; ++m) HWY_UNROLL(16)
-  for (int64_t j = 0; j < kVecs; ++j)
-    Store(sums.v[m][j], acc + m * acc_pitch + j * kLanes);
+  for (int64_t j = 0; j < kVecs; ++j) {
+    float* to = acc + m * acc_pitch + j * kLanes;
+    Store(hn::Add(Load(to), sums.v[m][j]), to);
+  }
 }
 
 template <int64_t kRows, typename T>

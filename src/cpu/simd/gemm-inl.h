@@ -2,7 +2,7 @@
 // The register block that Linear and attention are made of: kRows rows of A
 // times kVecs vectors of columns of B, summed over k in ascending order from
 // whatever the sums hold. Each element is its own chain of fused multiply-adds
-// (Order::kChain), so the size of the block changes no bit.
+// (Order::kChain), so the size of the register block changes no bit.
 
 #if defined(SOTTO_CPU_SIMD_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SOTTO_CPU_SIMD_GEMM_INL_H_
@@ -10,6 +10,8 @@
 #else
 #define SOTTO_CPU_SIMD_GEMM_INL_H_
 #endif
+
+#include <algorithm>
 
 #include "cpu/simd/vec-inl.h"
 
@@ -112,6 +114,28 @@ HWY_INLINE void AddProducts(const float* a, int64_t a_stride,
       for (int64_t j = 0; j < kVecs; ++j) now[j] = Load(at[j] + k * b.step);
       AddStep<kRows, kVecs>(a + k, a_stride, now, sums);
     }
+  }
+}
+
+// sums = a b over all of k, in blocks of kSumBlock: each block is a chain from
+// zero, and the blocks are added in order (Order::kChain). Rounding grows with
+// the length of a chain, and 2048 in one would cost a digit.
+template <int64_t kRows, int64_t kVecs, typename T>
+HWY_INLINE void SumProducts(const float* a, int64_t a_stride, Columns<T> b,
+                            int64_t k_size, Sums<kRows, kVecs>& sums) {
+  sums.Clear();
+  AddProducts<kRows, kVecs>(a, a_stride, b, std::min(k_size, kSumBlock), sums);
+  // note: the totals live in memory; a block's 256 steps hide their traffic.
+  for (int64_t k = kSumBlock; k < k_size; k += kSumBlock) {
+    Sums<kRows, kVecs> block;
+    block.Clear();
+    b.data += kSumBlock / Columns<T>::kPerStep * b.step;
+    AddProducts<kRows, kVecs>(a + k, a_stride, b,
+                              std::min(k_size - k, kSumBlock), block);
+    HWY_UNROLL(16)
+    for (int64_t m = 0; m < kRows; ++m) HWY_UNROLL(16)
+    for (int64_t j = 0; j < kVecs; ++j)
+      sums.v[m][j] = hn::Add(sums.v[m][j], block.v[m][j]);
   }
 }
 

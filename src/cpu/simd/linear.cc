@@ -111,8 +111,7 @@ HWY_NOINLINE void TileBlock(const LinearArgs& a, const float* x, int64_t m,
   const bool lone = panel + kBlockPanels > panels;
   if (lone) w.panel_stride = 0;
   Sums<kRows, kBlockVecs> sums;
-  sums.Clear();
-  AddProducts<kRows, kBlockVecs>(x, TilePitch(a.k), w, a.k, sums);
+  SumProducts<kRows, kBlockVecs>(x, TilePitch(a.k), w, a.k, sums);
   FinishBlock<kRows, kBlockVecs>(a, sums, m, rows, panel,
                                  lone ? kPanelVecs : kBlockVecs);
 }
@@ -192,8 +191,7 @@ HWY_INLINE int64_t RowPanels(const LinearArgs& a, const float* x,
   constexpr int64_t kVecs = kPanels * kPanelVecs;
   for (; first + kPanels <= last; first += kPanels) {
     Sums<kRows, kVecs> sums;
-    sums.Clear();
-    AddProducts<kRows, kVecs>(x, x_stride, PanelsAt<W>(a, first), a.k, sums);
+    SumProducts<kRows, kVecs>(x, x_stride, PanelsAt<W>(a, first), a.k, sums);
     FinishBlock<kRows, kVecs>(a, sums, 0, kRows, first, kVecs);
   }
   return first;
