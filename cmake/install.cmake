@@ -27,6 +27,7 @@ install(TARGETS sotto_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS sotto EXPORT sotto LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES include/sotto/sotto.h
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sotto)
+install(FILES data/jfk.flac DESTINATION ${CMAKE_INSTALL_DATADIR}/sotto)
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/sotto)
 install(EXPORT sotto NAMESPACE sotto:: FILE sottoTargets.cmake
   DESTINATION ${package})

@@ -213,6 +213,52 @@ class Transcribing(Case):
         self.assertAlmostEqual(report["wer"], 2 / 24)
         self.assertEqual([f["path"] for f in report["files"]], ["a.flac", "none.flac"])
 
+    def test_bench_says_what_was_measured(self):
+        result = sotto("bench", "--model", TINY, "--repeats", "1", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        report = json.loads(result.stdout)
+        for key in ("encoder_ms", "cross_kv_ms", "prefill_ms",
+                    "decode_ms_per_token", "load_ms", "compile_ms"):
+            self.assertEqual(set(report[key]), {"median", "min", "n"})
+            self.assertGreater(report[key]["min"], 0)
+        for key in ("rss_mb", "rtf", "gemm_tflops", "gemm_peak_tflops", "read_gb_s"):
+            self.assertGreater(report[key], 0, key)
+        self.assertTrue(report["kernels"])
+
+    def test_compile_shows_what_becomes_of_a_model(self):
+        for what, word in (("graph", "cached_attention"), ("program", "arena+"),
+                           ("plan", "arena"), ("kernels", "linear"),
+                           ("profile", "precision")):
+            result = sotto("compile", "--model", TINY, "--stage", "decode",
+                           "--print", what)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn(word, result.stdout.decode(), what)
+        self.fails(sotto("compile", "--model", TINY, "--print", "soup"), 2, "soup")
+        self.fails(sotto("compile", "--model", TINY, "--stage", "soup"), 2, "soup")
+
+    def test_conversion_keeps_the_text(self):
+        want = sotto("--model", TINY, "--profile", "cpu-f32", JFK).stdout
+        for format in ("hf", "openai", "ct2", "ggml", "gguf"):
+            with self.subTest(format=format):
+                made = sotto("convert", TINY, "--to", format, self.tmp / format)
+                self.assertEqual(made.returncode, 0, made.stderr)
+                path = made.stdout.decode().strip()
+                got = sotto("--model", path, "--profile", "cpu-f32", JFK)
+                self.assertEqual(got.stdout, want, got.stderr)
+
+    def test_a_profile_beside_the_weights(self):
+        made = sotto("convert", TINY, "--to", "hf", self.tmp / "m")
+        self.assertEqual(made.returncode, 0)
+        profile = self.tmp / "m/sotto.toml"
+        profile.write_text('name = "mine"\nprecision = "f32"\n')
+        self.fails(sotto("--model", self.tmp / "m", JFK), 2, "sotto.toml:1")
+        profile.write_text('precision = "f32"\n\nprescision = "f32"\n')
+        self.fails(sotto("--model", self.tmp / "m", JFK), 2, "sotto.toml:3",
+                   "precision")
+        profile.write_text('precision = "f32"\n')
+        want = sotto("--model", TINY, "--profile", "cpu-f32", JFK).stdout
+        self.assertEqual(sotto("--model", self.tmp / "m", JFK).stdout, want)
+
     def test_every_cpu_level_gives_the_text(self):
         for level in ("avx512", "avx2"):
             with self.subTest(level=level):
