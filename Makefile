@@ -26,7 +26,7 @@ $(RELEASE)/build.ninja: | setup
 	  { cat build/configure.log >&2; exit 1; }
 
 build: setup $(RELEASE)/build.ninja
-	@ninja -C $(RELEASE) -j $(JOBS) --quiet sotto_cli | { grep -v 'no work to do' || true; }
+	@ninja -C $(RELEASE) -j $(JOBS) sotto_cli | { grep -v 'no work to do' || true; }
 
 demo: build
 	@tools/get_model.sh tiny.en $(SOTTO)

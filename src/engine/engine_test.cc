@@ -88,7 +88,8 @@ class Folder {
   std::filesystem::path path_;
 };
 
-TEST(Engine, FiveFormatsGiveEqualBits) {
+// rlx.md row 25: the same weights through every format.
+TEST(Rlx, Row25FiveFormatsGiveEqualBits) {
   const Folder folder;
   for (const DType dtype : {DType::kF32, DType::kF16}) {
     const auto store = MakeTinyStore({.dtype = dtype});
@@ -116,7 +117,8 @@ TEST(Engine, ThreadsChangeNoBit) {
   }
 }
 
-TEST(Engine, SecondWindowIsAsFresh) {
+// rlx.md row 11 and defect 7: nothing of a window is left to the next.
+TEST(Rlx, Row11SecondWindowIsAsFresh) {
   const auto store = MakeTinyStore({.seed = 3});
   Engine engine(store, nullptr, {"cpu-bf16", "cpu", 2});
   WindowModel fresh(engine);
