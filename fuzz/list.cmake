@@ -7,9 +7,12 @@ set(SOTTO_FUZZ_TARGETS
   decode
   ggml
   gguf
+  graph_text
   hub_json
   kernels
   openai_pt
+  plan
+  profile
   safetensors
   tiktoken
   tokenizer_json

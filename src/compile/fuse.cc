@@ -30,7 +30,8 @@ std::string StackName(const ir::Graph& graph, const StackMatch& match,
 ir::ValueId StackWeights(Rewriter& rewriter, const StackMatch& match,
                          size_t operand, const std::string& name) {
   const ir::Graph& graph = rewriter.from();
-  ir::Value stacked{.kind = ir::ValueKind::kWeight, .name = name};
+  ir::Value stacked{.kind = ir::ValueKind::kWeight,
+                    .name = rewriter.Fresh(name)};
   int64_t rows = 0;
   bool any = false;
   for (const ir::NodeId id : match.linears) {
@@ -63,8 +64,8 @@ void EmitStack(Rewriter& rewriter, const StackMatch& match,
   const ir::ValueId b = StackWeights(rewriter, match, 2, name + ".b");
   std::vector<ir::ValueId> inputs = {rewriter.Map(first.inputs[0]), w};
   if (b != ir::kNoValue) inputs.push_back(b);
-  const ir::ValueId all =
-      rewriter.to().Add(ir::Op::kLinear, std::move(inputs), first.attrs, name);
+  const ir::ValueId all = rewriter.to().Add(ir::Op::kLinear, std::move(inputs),
+                                            first.attrs, rewriter.Fresh(name));
   int64_t begin = 0;
   for (const ir::NodeId id : match.linears) {
     const ir::Node& node = graph.node(id);

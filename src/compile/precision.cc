@@ -115,9 +115,9 @@ class PrecisionPass {
     if (value.dtype == activation_) return;
     auto [cast, first] = casts_.try_emplace(x, ir::kNoValue);
     if (first)
-      cast->second =
-          rewriter_.to().Add(Op::kCast, {x}, ir::CastAttrs{activation_},
-                             value.name + "." + std::string(Name(activation_)));
+      cast->second = rewriter_.to().Add(
+          Op::kCast, {x}, ir::CastAttrs{activation_},
+          rewriter_.Fresh(value.name + "." + std::string(Name(activation_))));
     cast_of_[&node] = cast->second;
   }
 

@@ -53,6 +53,15 @@ ir::ValueId Rewriter::Emit(ir::ValueId old, ir::Op op,
   return made;
 }
 
+std::string Rewriter::Fresh(const std::string& name) const {
+  std::string fresh = name;
+  for (int i = 2;
+       from_.Find(fresh) != ir::kNoValue || to_.Find(fresh) != ir::kNoValue;
+       ++i)
+    fresh = name + "." + std::to_string(i);
+  return fresh;
+}
+
 ir::Graph Rewriter::Take() {
   for (const ir::ValueId output : from_.outputs) to_.Output(Map(output));
   return std::move(to_);

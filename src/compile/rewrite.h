@@ -30,6 +30,8 @@ class Rewriter {
   // A new node over new values under the name of `old`, which it replaces.
   ir::ValueId Emit(ir::ValueId old, ir::Op op, std::vector<ir::ValueId> inputs,
                    ir::Attrs attrs);
+  // `name`, or, where either graph has it already, `name` with a number.
+  std::string Fresh(const std::string& name) const;
   // Outputs mapped, done.
   ir::Graph Take();
 

@@ -50,6 +50,17 @@ std::string PartsText(const Value& value) {
   return " {" + text + "}";
 }
 
+std::string Declaration(const Value& value) {
+  const std::string_view kind = value.kind == ValueKind::kInput    ? "input"
+                                : value.kind == ValueKind::kWeight ? "weight"
+                                                                   : "state";
+  std::string text = fmt::format("{} {} : {}", kind, Label(value),
+                                 TypeString(value.dtype, value.shape));
+  if (value.layout == Layout::kPanel) text += " panel";
+  if (value.kind == ValueKind::kWeight) text += PartsText(value);
+  return text + "\n";
+}
+
 }  // namespace
 
 std::string Print(const Graph& graph, const Node& node) {
@@ -71,19 +82,11 @@ std::string Print(const Graph& graph, const Node& node) {
 
 std::string Print(const Graph& graph) {
   std::string text = "stage " + graph.title + "\n";
-  for (const Value& value : graph.values) {
-    if (value.kind == ValueKind::kTemp) continue;
-    const std::string_view kind = value.kind == ValueKind::kInput    ? "input"
-                                  : value.kind == ValueKind::kWeight ? "weight"
-                                                                     : "state";
-    text += fmt::format("{} {} : {}", kind, Label(value),
-                        TypeString(value.dtype, value.shape));
-    if (value.kind == ValueKind::kWeight) {
-      if (value.layout == Layout::kPanel) text += " panel";
-      text += PartsText(value);
-    }
-    text += "\n";
-  }
+  // By kind, so that passes which only move declarations change no text.
+  for (const ValueKind kind :
+       {ValueKind::kInput, ValueKind::kState, ValueKind::kWeight})
+    for (const Value& value : graph.values)
+      if (value.kind == kind) text += Declaration(value);
   for (const Node& node : graph.nodes) text += Print(graph, node) + "\n";
   for (const ValueId id : graph.outputs)
     text += "output " + Label(graph.value(id)) + "\n";
