@@ -195,7 +195,7 @@ TEST(RlxDefect, D02ATokenSeesThePastAndItself) {
   }
 }
 
-TEST_P(RlxProfiles, Row07RaggedBatchEqualsSingleRuns) {
+TEST_P(RlxProfiles, Row07D03RaggedBatchEqualsSingleRuns) {
   // Defect 3: each row has its own past, its own mask and its own slot.
   const std::vector<int> pasts = {3, 17, 120};
   const int batch = static_cast<int>(pasts.size());

@@ -82,6 +82,44 @@ TEST_P(RlxOracle, Row17LowPrecisionStaysNear) {
   }
 }
 
+TEST_P(RlxOracle, Row06EveryBucketGivesTheSameBitsOnRealWeights) {
+  for (const char* name : {"cpu-f32", "cpu-bf16"}) {
+    StageModel model(store_, LoadProfile(name), 2);
+    StageRunner runner(model);
+    runner.Encode(mel_);
+    runner.CrossKv();
+    std::vector<int> tokens = numbers_->Ints("tokens");
+    while (tokens.size() < 66) tokens.push_back(tokens[tokens.size() % 20]);
+    runner.Prefill(tokens);
+    for (const int past : {0, 1, 5, 9, 17, 33, 65}) {
+      std::vector<float> first;
+      for (const int extent : {past + 1, 67, 448}) {
+        runner.positions() = {past};
+        const std::vector<float> logits = runner.StepAt(
+            std::span(tokens).subspan(static_cast<size_t>(past), 1), extent);
+        if (first.empty()) first = logits;
+        EXPECT_EQ(logits, first) << name << " " << past << " in " << extent;
+      }
+    }
+  }
+}
+
+TEST_P(RlxOracle, Row24FusedEqualsSeparateOnRealWeights) {
+  std::vector<float> want;
+  for (const bool fused : {true, false}) {
+    Profile profile = LoadProfile("cpu-f32");
+    for (StageOptions& options : profile.stages) options.fuse.skip = !fused;
+    StageModel model(store_, profile, 2);
+    StageRunner runner(model);
+    std::vector<float> all = runner.Encode(mel_);
+    runner.CrossKv();
+    for (const std::vector<float>& logits : Decode(runner, *numbers_))
+      all.insert(all.end(), logits.begin(), logits.end());
+    if (want.empty()) want = all;
+    EXPECT_LE(MaxAbsDiff(all, want), 1e-5);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, RlxOracle, testing::Values("tiny.en", "base"),
                          [](const auto& param) {
                            std::string name = param.param;
