@@ -206,6 +206,24 @@ bool operator==(const Profile& a, const Profile& b) {
   return same;
 }
 
+std::string ProfileKeyTable() {
+  std::string text = "| key | default | meaning |\n| --- | --- | --- |\n";
+  const Profile defaults;
+  const auto add = [&](const ProfileKey& key, const auto& field) {
+    using T = std::decay_t<decltype(field)>;
+    std::string meaning(key.doc);
+    if constexpr (std::is_enum_v<T>)
+      meaning += fmt::format(" ({})", fmt::join(Words(field), ", "));
+    if (key.high > 0) meaning += fmt::format(" ({} to {})", key.low, key.high);
+    text +=
+        fmt::format("| `{}` | `{}` | {} |\n", key.path, Text(field), meaning);
+  };
+  VisitProfile(defaults, add);
+  text += "| | | **and for each stage:** |\n";
+  VisitStageOptions(defaults.Of(Stage::kEncoder), add);
+  return text;
+}
+
 void ApplyF16Compute(Profile& profile, bool f16) {
   if (!f16) return;
   for (StageOptions& options : profile.stages) {

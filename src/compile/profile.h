@@ -136,4 +136,7 @@ struct ShippedProfile {
 };
 std::span<const ShippedProfile> ShippedProfiles();
 
+// The keys as a Markdown table, which docs/profiles.md holds.
+std::string ProfileKeyTable();
+
 }  // namespace sotto

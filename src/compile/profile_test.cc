@@ -246,6 +246,14 @@ TEST(Rlx, Row14ShippedProfilesStandInTheBinary) {
   EXPECT_THROW(LoadProfile("/nowhere/p.toml"), Error);
 }
 
+TEST(Profile, TheDocumentationHasEveryKey) {
+  const std::string page =
+      ReadFile(fs::path(SOTTO_SOURCE_DIR) / "docs/profiles.md");
+  EXPECT_NE(page.find(ProfileKeyTable()), std::string::npos)
+      << "docs/profiles.md wants this table:\n"
+      << ProfileKeyTable();
+}
+
 TEST(Rlx, Row15Presets) {
   EXPECT_EQ(EncoderPreset().fuse.policy, FusionPolicy::kDirect);
   EXPECT_EQ(PrefillPreset().fuse.policy, FusionPolicy::kDirect);
