@@ -13,9 +13,9 @@
 #include <cstdlib>
 #include <fstream>
 #include <set>
-#include <sstream>
 #include <utility>
 
+#include "base/cgroup.h"
 #include "base/error.h"
 
 namespace sotto {
@@ -102,22 +102,6 @@ int PhysicalCoresInMask() {
   return std::max(1, static_cast<int>(cores.size()) + unnamed);
 }
 
-// Whole CPUs that the control group allows; 0 where it sets no limit.
-int QuotaCores() {
-  std::istringstream v2(FirstLine("/sys/fs/cgroup/cpu.max"));
-  std::string quota;
-  double period = 0;
-  if (v2 >> quota >> period && quota != "max" && period > 0)
-    return std::max(1, static_cast<int>(std::stod(quota) / period + 0.5));
-  const std::string quota1 =
-      FirstLine("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-  const std::string period1 =
-      FirstLine("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  if (quota1.empty() || period1.empty() || quota1[0] == '-') return 0;
-  return std::max(
-      1, static_cast<int>(std::stod(quota1) / std::stod(period1) + 0.5));
-}
-
 size_t CacheSize(int level, std::string_view type, size_t otherwise) {
   for (int index = 0; index < 8; ++index) {
     const std::string base =
@@ -177,7 +161,7 @@ const CpuFeatures& HostFeatures() {
 
 int UsableCores() {
   const int cores = PhysicalCoresInMask();
-  const int quota = QuotaCores();
+  const int quota = CgroupCores();
   return quota == 0 ? cores : std::min(cores, quota);
 }
 
