@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include "base/cpu.h"
 #include "base/error.h"
@@ -13,12 +12,6 @@
 
 namespace sotto {
 namespace {
-
-double Milliseconds(std::chrono::steady_clock::time_point since) {
-  return std::chrono::duration<double, std::milli>(
-             std::chrono::steady_clock::now() - since)
-      .count();
-}
 
 Profile ChooseProfile(const EngineOptions& options,
                       const std::filesystem::path& weights) {
@@ -36,12 +29,10 @@ std::string DefaultProfile() {
 
 Engine::Engine(const std::filesystem::path& model,
                const EngineOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
   weights_ = WeightStore::Load(model);
   tokenizer_ = Tokenizer::Load(weights_->vocabulary().folder,
                                weights_->vocabulary().tokens, spec().n_vocab);
   Start(options);
-  load_ms_ = Milliseconds(start);
 }
 
 Engine::Engine(std::shared_ptr<const WeightStore> weights,

@@ -56,8 +56,6 @@ class Engine {
   // wait for it.
   void Warmup();
 
-  double load_ms() const { return load_ms_; }
-
  private:
   void Start(const EngineOptions& options);
 
@@ -68,7 +66,6 @@ class Engine {
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<ProgramCache> programs_;
-  double load_ms_ = 0;
 };
 
 // "cpu-bf16" where the processor multiplies bf16 in hardware, else "cpu-f32".

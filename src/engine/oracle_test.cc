@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/test_data.h"
 #include "engine/transcribe.h"
+#include "stage_runner.h"
 #include "text/normalize.h"
 #include "text/wer.h"
 
@@ -151,35 +152,33 @@ TEST_P(Oracle, RepositoryNoiseFallsBack) {
 
 TEST_P(Oracle, NumbersOfTheJfkClip) {
   const auto folder = TestData() / "oracle/numeric";
-  const auto file =
-      folder / ("jfk-" + std::string(GetParam()) + ".safetensors");
+  const Numbers numbers(folder /
+                        ("jfk-" + std::string(GetParam()) + ".safetensors"));
   AudioReader reader(TestData() / "jfk/jfk.wav");
   MelSource sound(reader, engine_->spec().n_mels);
-  const auto mel = ReadOracleTensor(folder / "jfk-mel80.safetensors", "mel");
+  const auto mel = Numbers(folder / "jfk-mel80.safetensors").Floats("mel");
   sound.Window(0, model_->mel());
   ASSERT_EQ(mel.size(), model_->mel().size());
-  EXPECT_LE(MaxAbsDifference(mel.data(), model_->mel().data(), mel.size()),
+  EXPECT_LE(MaxAbsDiff(mel, model_->mel()),
             1e-4);
 
   model_->Encode();
-  const auto audio = ReadOracleTensor(file, "encoder");
+  const auto audio = numbers.Floats("encoder");
   ASSERT_EQ(audio.size(), model_->audio().size());
   EXPECT_LE(
-      MaxAbsDifference(audio.data(), model_->audio().data(), audio.size()),
+      MaxAbsDiff(audio, model_->audio()),
       2e-3);
-  EXPECT_GE(Cosine(audio.data(), model_->audio().data(), audio.size()),
+  EXPECT_GE(Cosine(audio, model_->audio()),
             0.99999);
 
-  const auto logits = ReadOracleTensor(file, "logits");
-  std::vector<int> input;
-  for (const float token : ReadOracleTensor(file, "logits_input"))
-    input.push_back(static_cast<int>(token));
+  const auto logits = numbers.Floats("logits");
+  const std::vector<int> input = numbers.Ints("logits_input");
   const size_t vocab = static_cast<size_t>(engine_->spec().n_vocab);
   const size_t prompt = input.size() - 7;
   std::span<float> row = model_->Prefill(std::span(input).first(prompt), -1,
                                          nullptr);
   for (size_t i = 0;; ++i) {
-    EXPECT_LE(MaxAbsDifference(&logits[i * vocab], row.data(), vocab), 1e-3)
+    EXPECT_LE(MaxAbsDiff(std::span(logits).subspan(i * vocab, vocab), row), 1e-3)
         << "row " << i;
     if (i == 7) break;
     row = model_->Step(input[prompt + i]);

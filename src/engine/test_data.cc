@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "engine/test_data.h"
 
-#include <cmath>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
 #include "base/file.h"
 
 namespace sotto {
@@ -91,47 +88,6 @@ std::vector<OracleClip> ReadOracleLines(const std::filesystem::path& path) {
     clips.push_back(std::move(clip));
   }
   return clips;
-}
-
-std::vector<float> ReadOracleTensor(const std::filesystem::path& file,
-                                    const std::string& name) {
-  const std::string bytes = ReadFile(file);
-  uint64_t header = 0;
-  std::memcpy(&header, bytes.data(), sizeof header);
-  const json index = json::parse(bytes.substr(8, header)).at(name);
-  const size_t begin = index.at("data_offsets").at(0);
-  const size_t end = index.at("data_offsets").at(1);
-  std::vector<float> values((end - begin) / 4);
-  std::memcpy(values.data(), bytes.data() + 8 + header + begin, end - begin);
-  if (index.at("dtype") == "I32") {
-    for (float& value : values) {
-      int32_t integer = 0;
-      std::memcpy(&integer, &value, 4);
-      value = static_cast<float>(integer);
-    }
-  } else {
-    SOTTO_CHECK(index.at("dtype") == "F32");
-  }
-  return values;
-}
-
-double MaxAbsDifference(const float* a, const float* b, size_t n) {
-  double most = 0;
-  for (size_t i = 0; i < n; ++i) {
-    const double difference = std::fabs(double{a[i]} - double{b[i]});
-    if (!(difference <= most)) most = difference;  // NaN counts as worst
-  }
-  return most;
-}
-
-double Cosine(const float* a, const float* b, size_t n) {
-  double ab = 0, aa = 0, bb = 0;
-  for (size_t i = 0; i < n; ++i) {
-    ab += double{a[i]} * b[i];
-    aa += double{a[i]} * a[i];
-    bb += double{b[i]} * b[i];
-  }
-  return ab / std::sqrt(aa * bb);
 }
 
 }  // namespace sotto

@@ -53,12 +53,4 @@ std::vector<OracleClip> ReadOracle(const std::string& model,
 // The same from a file.
 std::vector<OracleClip> ReadOracleLines(const std::filesystem::path& path);
 
-// A tensor of a plain safetensors file, f32 or i32 turned into float.
-std::vector<float> ReadOracleTensor(const std::filesystem::path& file,
-                                    const std::string& name);
-
-// Largest difference and cosine of two equally long vectors.
-double MaxAbsDifference(const float* a, const float* b, size_t n);
-double Cosine(const float* a, const float* b, size_t n);
-
 }  // namespace sotto
