@@ -110,11 +110,14 @@ class Bench {
       cross_kv_.values.push_back(Since(before, Stage::kCrossKv));
       MeasureDecode();
       // Peaks between the runs, so that both see the same machine.
-      peak_tflops_.values.push_back(MeasurePeak() * 1e-12);
+      peak_tflops_.values.push_back(cpu::PeakTflops(
+          HostFeatures(),
+          engine_->profile().Of(Stage::kEncoder).precision == Precision::kBF16
+              ? "bf16"
+              : "f32",
+          engine_->pool()));
       read_gb_s_.values.push_back(
-          cpu::MeasureReadRate(engine_->pool(), HostFeatures(),
-                               DecodeBytes()) *
-          1e-9);
+          cpu::ReadGBs(DecodeBytes(), engine_->pool()));
     }
     if (!audio.empty()) MeasureFile(audio);
   }
@@ -154,14 +157,6 @@ class Bench {
   double Since(const StageTimes& before, Stage stage) const {
     const auto i = static_cast<size_t>(stage);
     return model_->times().ms[i] - before.ms[i];
-  }
-
-  // Of the type that the encoder multiplies in.
-  double MeasurePeak() {
-    const bool bf16 = engine_->profile().Of(Stage::kEncoder).precision ==
-                      Precision::kBF16;
-    return bf16 ? cpu::MeasureBf16Peak(engine_->pool(), HostFeatures())
-                : cpu::MeasureFmaPeak(engine_->pool(), HostFeatures());
   }
 
   // Weights and K/V that one token at a mean position of 110 reads.
