@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// The meaning of `executorch::alias` and `executorch::update_cross_attn_cache`,
+// once: plain functions over strided views. The ExecuTorch library, Sotto's own
+// operator registry and the engine's cross K/V all call these. Standard library
+// only, no exceptions thrown: the ExecuTorch library is built from this file
+// and must link nothing but its runtime.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace sotto::cross_attn {
+
+inline constexpr int kMaxRank = 16;
+
+// A strided view of memory somebody else owns. `dtype` is any number that
+// tells the types of one caller apart; only equality is asked of it. Strides
+// are in elements, may be padded or permuted, and are ignored where a size is
+// 0 or 1.
+struct View {
+  void* data = nullptr;
+  int dtype = 0;
+  const char* dtype_name = "";  // for messages
+  size_t element_bytes = 0;
+  int rank = 0;
+  int64_t sizes[kMaxRank] = {};
+  int64_t strides[kMaxRank] = {};
+};
+
+// What was really moved, added up over calls.
+struct Counters {
+  uint64_t alias_calls = 0;
+  uint64_t update_calls = 0;
+  uint64_t alias_bytes_copied = 0;    // alias.out that had to copy
+  uint64_t value_bytes_written = 0;   // value elements written into a cache
+  uint64_t out_bytes_copied = 0;      // whole caches copied to a distinct out
+};
+
+// Each check returns the reason of refusal in one line, naming both values;
+// empty where the call is right. Nothing is touched by a check.
+//
+// value [B,H,S,D] into cache [B,H,S_max,D]: both of rank 4, the same dtype,
+// B, H and D, S <= S_max; the cache must not overlap itself or, in part, the
+// value.
+std::string CheckUpdate(const View& value, const View& cache);
+// The same for the out form: `out` is like the cache and is either the same
+// memory with the same strides or does not overlap cache or value at all.
+std::string CheckUpdateOut(const View& value, const View& cache,
+                           const View& out);
+// in and out: the same dtype, sizes and dim order; the same memory or none in
+// common.
+std::string CheckAliasOut(const View& in, const View& out);
+
+// Writes value into cache[:, :, :S, :]. Only those elements are written. The
+// value may be the cache's own prefix (then nothing moves). Must have passed
+// CheckUpdate.
+void UpdateInPlace(const View& value, const View& cache, Counters* counters);
+// UpdateInPlace, then, only where out is other memory, copies the cache to it.
+void UpdateOut(const View& value, const View& cache, const View& out,
+               Counters* counters);
+// out = in; nothing moves where they are the same memory.
+void AliasOut(const View& in, const View& out, Counters* counters);
+
+}  // namespace sotto::cross_attn
