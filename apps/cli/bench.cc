@@ -22,6 +22,7 @@
 #include "engine/engine.h"
 #include "engine/transcribe.h"
 #include "engine/version.h"
+#include "engine/window_model.h"
 
 namespace sotto::cli {
 namespace {

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "engine/engine.h"
 #include "engine/transcribe.h"
+#include "engine/window_model.h"
 #include "text/normalize.h"
 #include "text/wer.h"
 

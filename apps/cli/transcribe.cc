@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "engine/engine.h"
 #include "engine/transcribe.h"
+#include "engine/window_model.h"
 #include "output/timestamp.h"
 #include "output/writer.h"
 #include "text/languages.h"

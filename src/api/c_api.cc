@@ -14,6 +14,7 @@
 #include "engine/options.h"
 #include "engine/transcribe.h"
 #include "engine/version.h"
+#include "engine/window_model.h"
 #include "hub/resolve.h"
 #include "output/writer.h"
 #include "sotto/sotto.h"

@@ -13,6 +13,7 @@
 
 #include "audio/mel_source.h"
 #include "engine/transcribe.h"
+#include "engine/window_model.h"
 #include "model/convert.h"
 #include "tensor/buffer.h"
 #include "tiny_model.h"

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/test_data.h"
 #include "engine/transcribe.h"
+#include "engine/window_model.h"
 #include "stage_runner.h"
 #include "text/normalize.h"
 #include "text/wer.h"

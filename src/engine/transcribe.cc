@@ -28,23 +28,20 @@ Segment Shifted(Segment segment, double offset) {
 
 }  // namespace
 
-std::pair<std::string, double> DetectLanguageOf(WindowModel& model,
+std::pair<std::string, double> DetectLanguageOf(SpeechModel& model,
                                                 MelSource& sound) {
-  const Tokenizer& tokenizer = model.engine().tokenizer();
+  const Tokenizer& tokenizer = model.tokenizer();
   sound.DetectionWindow(model.mel());
   model.Encode();
   const LanguageProbability best =
-      DetectLanguage(model, model.engine().special_tokens()).front();
-  return {std::string(tokenizer.LanguageOfToken(best.token)),
-          best.probability};
+      DetectLanguage(model, model.special_tokens()).front();
+  return {std::string(tokenizer.LanguageOfToken(best.token)), best.probability};
 }
 
-Transcript Transcribe(WindowModel& model, MelSource& sound,
+Transcript Transcribe(SpeechModel& model, MelSource& sound,
                       const DecodePlan& plan, const TranscribeEvents& events) {
-  const Engine& engine = model.engine();
-  const SpecialTokens& tokens = engine.special_tokens();
-  const TextOf text = TextOfTokens(engine.tokenizer());
-  const ModelSpec& spec = engine.spec();
+  const SpecialTokens& tokens = model.special_tokens();
+  const TextOf text = TextOfTokens(model.tokenizer());
 
   std::string language = plan.language;
   double probability = 1;
@@ -52,14 +49,13 @@ Transcript Transcribe(WindowModel& model, MelSource& sound,
     std::tie(language, probability) = DetectLanguageOf(model, sound);
   if (events.language) events.language(language, probability);
 
-  const int language_token = tokens.multilingual
-                                 ? engine.tokenizer().LanguageToken(language)
-                                 : -1;
+  const int language_token =
+      tokens.multilingual ? model.tokenizer().LanguageToken(language) : -1;
   const WindowDecoder decoder(plan.search, plan.fallback, tokens, text,
-                              spec.n_text_ctx, spec.n_audio_ctx);
+                              model.n_text_ctx(), model.n_audio_ctx());
   WindowCursor cursor(plan.long_form, plan.fallback, tokens, text,
                       static_cast<int>(sound.content_frames()),
-                      spec.n_text_ctx, spec.n_audio_ctx);
+                      model.n_text_ctx(), model.n_audio_ctx());
   while (const auto window = cursor.Next()) {
     sound.Window(window->seek, model.mel());
     CutMel(model.mel(), window->frames);
@@ -69,9 +65,9 @@ Transcript Transcribe(WindowModel& model, MelSource& sound,
     for (const Segment& segment : cursor.Accept(best))
       if (events.segment) events.segment(Shifted(segment, plan.offset));
     if (events.progress)
-      events.progress(cursor.position() / double{kFramesPerSecond},
-                      static_cast<double>(sound.content_frames()) /
-                          kFramesPerSecond);
+      events.progress(
+          cursor.position() / double{kFramesPerSecond},
+          static_cast<double>(sound.content_frames()) / kFramesPerSecond);
   }
   Transcript transcript = cursor.Finish(language);
   if (plan.offset > 0)

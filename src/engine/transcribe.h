@@ -7,8 +7,7 @@
 
 #include "audio/mel_source.h"
 #include "engine/decode_plan.h"
-#include "engine/engine.h"
-#include "engine/window_model.h"
+#include "engine/speech_model.h"
 #include "text/transcript.h"
 
 namespace sotto {
@@ -25,13 +24,13 @@ struct TranscribeEvents {
 };
 
 // Transcribes all of `sound`. Throws what the parts throw.
-Transcript Transcribe(WindowModel& model, MelSource& sound,
+Transcript Transcribe(SpeechModel& model, MelSource& sound,
                       const DecodePlan& plan,
                       const TranscribeEvents& events = {});
 
 // The likeliest language of the first 30 seconds and its probability. Throws
 // kBadInput for an English-only model.
-std::pair<std::string, double> DetectLanguageOf(WindowModel& model,
+std::pair<std::string, double> DetectLanguageOf(SpeechModel& model,
                                                 MelSource& sound);
 
 }  // namespace sotto

@@ -9,8 +9,8 @@
 #include <span>
 #include <vector>
 
-#include "decode/search.h"
 #include "engine/engine.h"
+#include "engine/speech_model.h"
 #include "runtime/session.h"
 
 namespace sotto {
@@ -22,16 +22,20 @@ struct StageTimes {
   double total_ms() const { return ms[0] + ms[1] + ms[2] + ms[3]; }
 };
 
-// Used by one thread at a time. The cross K/V belong to the window encoded
-// last; nothing can decode against an older one.
-class WindowModel : public LogitSource {
+// The cross K/V belong to the window encoded last.
+class WindowModel : public SpeechModel {
  public:
   explicit WindowModel(Engine& engine);
 
-  // Where the next window's log-mel goes: [n_mels][3000].
-  std::span<float> mel();
+  std::span<float> mel() override;
   // Runs encoder and cross_kv on mel().
-  void Encode();
+  void Encode() override;
+  int n_text_ctx() const override { return engine_.spec().n_text_ctx; }
+  int n_audio_ctx() const override { return engine_.spec().n_audio_ctx; }
+  const Tokenizer& tokenizer() const override { return engine_.tokenizer(); }
+  const SpecialTokens& special_tokens() const override {
+    return engine_.special_tokens();
+  }
 
   int vocab_size() const override;
   std::span<float> Prefill(std::span<const int> prompt, int sot_index,
