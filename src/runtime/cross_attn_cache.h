@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace sotto::cross_attn {
 
@@ -32,17 +34,17 @@ struct View {
 struct Counters {
   uint64_t alias_calls = 0;
   uint64_t update_calls = 0;
-  uint64_t alias_bytes_copied = 0;    // alias.out that had to copy
-  uint64_t value_bytes_written = 0;   // value elements written into a cache
-  uint64_t out_bytes_copied = 0;      // whole caches copied to a distinct out
+  uint64_t alias_bytes_copied = 0;   // alias.out that had to copy
+  uint64_t value_bytes_written = 0;  // value elements written into a cache
+  uint64_t out_bytes_copied = 0;     // whole caches copied to a distinct out
 };
 
 // Each check returns the reason of refusal in one line, naming both values;
 // empty where the call is right. Nothing is touched by a check.
 //
 // value [B,H,S,D] into cache [B,H,S_max,D]: both of rank 4, the same dtype,
-// B, H and D, S <= S_max; the cache must not overlap itself or, in part, the
-// value.
+// B, H and D, S <= S_max; the cache must not overlap itself, nor the part of
+// it that is written the value, unless the two are the same elements.
 std::string CheckUpdate(const View& value, const View& cache);
 // The same for the out form: `out` is like the cache and is either the same
 // memory with the same strides or does not overlap cache or value at all.
@@ -51,15 +53,36 @@ std::string CheckUpdateOut(const View& value, const View& cache,
 // in and out: the same dtype, sizes and dim order; the same memory or none in
 // common.
 std::string CheckAliasOut(const View& in, const View& out);
+// Both pairs of alias.out; an out that must be copied to shares no memory with
+// the other pair.
+std::string CheckAliasOut(const View& x, const View& y, const View& out_x,
+                          const View& out_y);
 
-// Writes value into cache[:, :, :S, :]. Only those elements are written. The
-// value may be the cache's own prefix (then nothing moves). Must have passed
-// CheckUpdate.
+// True where the two share a byte. Exact for the layouts of real tensors: the
+// search of an element of each at one address is bounded, and views so
+// entangled that the bound is reached count as overlapping.
+bool Overlap(const View& a, const View& b);
+
+// In place: writes value into cache[:, :, :S, :]. Only those elements are
+// written. The value may be the cache's own prefix (then nothing moves). Must
+// have passed CheckUpdate.
 void UpdateInPlace(const View& value, const View& cache, Counters* counters);
 // UpdateInPlace, then, only where out is other memory, copies the cache to it.
 void UpdateOut(const View& value, const View& cache, const View& out,
                Counters* counters);
+// Functional: UpdateInPlace, then a row-major copy of the whole cache, kept in
+// `storage`. This is what upstream's eager form returns.
+View Update(const View& value, const View& cache,
+            std::vector<std::byte>* storage, Counters* counters);
+
 // out = in; nothing moves where they are the same memory.
 void AliasOut(const View& in, const View& out, Counters* counters);
+// Both pairs, counted as one call.
+void AliasOut(const View& x, const View& y, const View& out_x,
+              const View& out_y, Counters* counters);
+// Functional: the two views themselves.
+inline std::pair<View, View> Alias(const View& x, const View& y) {
+  return {x, y};
+}
 
 }  // namespace sotto::cross_attn
