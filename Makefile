@@ -39,6 +39,7 @@ models: build
 # The same folder as `build`, so that nothing is compiled twice; the fuzz
 # targets have their own, with sanitizers.
 test-build: setup-test $(RELEASE)/build.ninja
+	@tools/executorch_venv.sh
 	@cmake --preset release -DSOTTO_TESTS=ON > build/configure.log 2>&1 || \
 	  { cat build/configure.log >&2; exit 1; }
 	@ninja -C $(RELEASE) -j $(JOBS)

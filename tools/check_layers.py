@@ -4,9 +4,9 @@
 
     check_layers.py [ROOT]
 
-A folder of src/ includes only folders of a lower rank or itself. Headers of
-outside libraries appear only in the folders listed here, and none in our
-headers but fmt. Prints one line per breach and exits 1.
+A folder of src/ includes only folders of a lower rank or itself; extension/
+counts as one folder above them all. Headers of outside libraries appear only
+in the folders listed here, and none in our headers but fmt. Prints one line per breach and exits 1.
 """
 import pathlib
 import re
@@ -19,7 +19,7 @@ RANKS = [
     {"model", "runtime", "decode", "output"},
     {"compile", "cpu", "npu", "cuda"},
     {"engine"},
-    {"api"},
+    {"api", "extension"},
 ]
 RANK = {name: i for i, names in enumerate(RANKS) for name in names}
 # The NPU, CUDA and CPU backends meet the compiler only through runtime/.
@@ -41,21 +41,31 @@ LIBRARIES = {
     r"curl/": {"hub"},
     r"openssl/": {"hub", "base"},
     r"zlib\.h": {"text", "model"},
+    r"executorch/(runtime|extension|devtools)/": {"extension"},
 }
-# hwy's own scheme wants SIMD bodies in -inl.h files.
-HEADER_LIBRARIES = {r"hwy/": "-inl.h"}
+# hwy's own scheme wants SIMD bodies in -inl.h files. What extension/ declares
+# is in ExecuTorch's types.
+HEADER_LIBRARIES = {
+    r"hwy/": "-inl.h",
+    r"executorch/(runtime|extension|devtools)/": ".h",
+}
+
+
+def place_of(root, path):
+    """The folder that has the rank, and the path under the root."""
+    relative = path.relative_to(root)
+    return relative.parts[1 if relative.parts[0] == "src" else 0], relative
 
 
 def check_file(root, path):
-    relative = path.relative_to(root / "src")
-    folder = relative.parts[0]
+    folder, relative = place_of(root, path)
     test = path.stem.endswith("_test")
     for number, line in enumerate(path.read_text().splitlines(), 1):
         match = re.match(r'\s*#\s*include\s+["<]([^">]+)[">]', line)
         if not match:
             continue
         name = match.group(1)
-        where = f"src/{relative}:{number}"
+        where = f"{relative}:{number}"
         target = name.split("/")[0]
         if target in RANK and "/" in name and target != folder:
             allowed = RANK[target] < RANK[folder]
@@ -80,10 +90,11 @@ def check_file(root, path):
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
     breaches = []
-    for path in sorted((root / "src").rglob("*")):
+    paths = [*(root / "src").rglob("*"), *(root / "extension").rglob("*")]
+    for path in sorted(paths):
         if path.suffix not in (".h", ".cc", ".def"):
             continue
-        folder = path.relative_to(root / "src").parts[0]
+        folder, _ = place_of(root, path)
         if folder not in RANK:
             breaches.append(f"src/{folder}: no rank; add it to check_layers.py")
             continue
