@@ -1,0 +1,580 @@
+// SPDX-License-Identifier: MIT
+#include "npu/registers.h"
+
+#include <array>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace sotto::npu {
+namespace {
+
+// Where one kind of tile keeps its registers, in bytes from the tile's start.
+struct Map {
+  uint32_t descriptors;
+  uint32_t queues[2];  // control registers of channel 0; S2MM, MM2S
+  uint32_t locks;
+};
+constexpr uint32_t kDescriptorPitch = 0x20;
+constexpr uint32_t kChannelPitch = 8;  // control register, then the queue
+constexpr uint32_t kLockPitch = 0x10;
+constexpr uint32_t kCoreControl = 0x32000;
+
+constexpr Map MapOf(TileKind kind) {
+  switch (kind) {
+    case TileKind::kShim:
+      return {0x1D000, {0x1D200, 0x1D210}, 0x14000};
+    case TileKind::kMem:
+      return {0xA0000, {0xA0600, 0xA0630}, 0xC0000};
+    case TileKind::kCore:
+      return {0x1D000, {0x1DE00, 0x1DE10}, 0x1F000};
+  }
+  return {};
+}
+
+// A mem tile's DMA sees the memory and locks of its western neighbour first,
+// then its own, then its eastern neighbour's.
+constexpr int64_t kMemOwnBytes = 0x80000;
+constexpr int kMemOwnLock = 64;
+constexpr uint32_t kShimBurst256 = 2;  // burst length: 256 bytes
+constexpr uint32_t kShimAxCache = 2;
+
+// A field of a descriptor's words.
+struct Field {
+  int word;
+  int low;
+  int bits;
+};
+using DimFields = std::array<Field, 4>;
+constexpr Field kNoField{0, 0, 0};
+
+struct Layout {
+  int words;
+  Field length;
+  Field address;  // in words, but shim tiles: bits 2..31 of a byte address
+  DimFields step;
+  DimFields wrap;
+  Field iteration_step;
+  Field iteration_wrap;
+  Field iteration_current;
+  std::array<Field, 3> pad_before;
+  std::array<Field, 3> pad_after;
+  Field next;
+  Field use_next;
+  Field valid;
+  Field release_value;
+  Field release_lock;
+  Field acquire_enable;
+  Field acquire_value;
+  Field acquire_lock;
+  Field packet;
+  Field compression;
+};
+
+constexpr Layout kCoreLayout{
+    .words = 6,
+    .length = {0, 0, 14},
+    .address = {0, 14, 14},
+    .step = {{{2, 0, 13}, {2, 13, 13}, {3, 0, 13}, kNoField}},
+    .wrap = {{{3, 13, 8}, {3, 21, 8}, kNoField, kNoField}},
+    .iteration_step = {4, 0, 13},
+    .iteration_wrap = {4, 13, 6},
+    .iteration_current = {4, 19, 6},
+    .pad_before = {},
+    .pad_after = {},
+    .next = {5, 27, 4},
+    .use_next = {5, 26, 1},
+    .valid = {5, 25, 1},
+    .release_value = {5, 18, 7},
+    .release_lock = {5, 13, 4},
+    .acquire_enable = {5, 12, 1},
+    .acquire_value = {5, 5, 7},
+    .acquire_lock = {5, 0, 4},
+    .packet = {1, 30, 1},
+    .compression = {1, 31, 1},
+};
+constexpr Layout kMemLayout{
+    .words = 8,
+    .length = {0, 0, 17},
+    .address = {1, 0, 19},
+    .step = {{{2, 0, 17}, {3, 0, 17}, {4, 0, 17}, {5, 0, 17}}},
+    .wrap = {{{2, 17, 10}, {3, 17, 10}, {4, 17, 10}, kNoField}},
+    .iteration_step = {6, 0, 17},
+    .iteration_wrap = {6, 17, 6},
+    .iteration_current = {6, 23, 6},
+    .pad_before = {{{1, 26, 6}, {3, 27, 5}, {4, 27, 4}}},
+    .pad_after = {{{5, 17, 6}, {5, 23, 5}, {5, 28, 4}}},
+    .next = {1, 20, 6},
+    .use_next = {1, 19, 1},
+    .valid = {7, 31, 1},
+    .release_value = {7, 24, 7},
+    .release_lock = {7, 16, 8},
+    .acquire_enable = {7, 15, 1},
+    .acquire_value = {7, 8, 7},
+    .acquire_lock = {7, 0, 8},
+    .packet = {0, 31, 1},
+    .compression = {4, 31, 1},
+};
+constexpr Layout kShimLayout{
+    .words = 8,
+    .length = {0, 0, 32},
+    .address = {1, 2, 30},
+    .step = {{{3, 0, 20}, {4, 0, 20}, {5, 0, 20}, kNoField}},
+    .wrap = {{{3, 20, 10}, {4, 20, 10}, kNoField, kNoField}},
+    .iteration_step = {6, 0, 20},
+    .iteration_wrap = {6, 20, 6},
+    .iteration_current = {6, 26, 6},
+    .pad_before = {},
+    .pad_after = {},
+    .next = {7, 27, 4},
+    .use_next = {7, 26, 1},
+    .valid = {7, 25, 1},
+    .release_value = {7, 18, 7},
+    .release_lock = {7, 13, 4},
+    .acquire_enable = {7, 12, 1},
+    .acquire_value = {7, 5, 7},
+    .acquire_lock = {7, 0, 4},
+    .packet = {2, 30, 1},
+    .compression = kNoField,
+};
+constexpr Field kShimAddressHigh{2, 0, 16};
+constexpr Field kShimBurst{4, 30, 2};
+constexpr Field kShimCache{5, 24, 4};
+
+const Layout& LayoutOf(TileKind kind) {
+  return kind == TileKind::kShim  ? kShimLayout
+         : kind == TileKind::kMem ? kMemLayout
+                                  : kCoreLayout;
+}
+
+const char* Name(TileKind kind) {
+  return kind == TileKind::kShim  ? "shim"
+         : kind == TileKind::kMem ? "mem"
+                                  : "core";
+}
+
+constexpr uint32_t MaskOf(const Field& field) {
+  return field.bits >= 32 ? 0xFFFFFFFFU : (1U << field.bits) - 1;
+}
+
+class Packer {
+ public:
+  Packer(TileKind kind, int id, int words) : kind_(kind), id_(id) {
+    words_.resize(static_cast<size_t>(words));
+  }
+  // A field without bits holds only 0.
+  void Put(const Field& field, int64_t value, std::string_view what) {
+    if (value < 0 || value > int64_t{MaskOf(field)}) {
+      Fail(ErrorCode::kBadInput,
+           "descriptor {} of a {} tile: {} is {}, want 0 to {}", id_,
+           Name(kind_), what, value, MaskOf(field));
+    }
+    words_[static_cast<size_t>(field.word)] |= static_cast<uint32_t>(value)
+                                               << field.low;
+  }
+  void PutSigned(const Field& field, int64_t value, std::string_view what) {
+    const int64_t half = int64_t{1} << (field.bits - 1);
+    if (value < -half || value >= half) {
+      Fail(ErrorCode::kBadInput,
+           "descriptor {} of a {} tile: {} is {}, want {} to {}", id_,
+           Name(kind_), what, value, -half, half - 1);
+    }
+    Put(field, value & int64_t{MaskOf(field)}, what);
+  }
+  std::vector<uint32_t> Take() { return std::move(words_); }
+
+ private:
+  TileKind kind_;
+  int id_;
+  std::vector<uint32_t> words_;
+};
+
+uint32_t Get(std::span<const uint32_t> words, const Field& field) {
+  if (field.bits == 0) return 0;
+  return words[static_cast<size_t>(field.word)] >> field.low & MaskOf(field);
+}
+
+int GetSigned(std::span<const uint32_t> words, const Field& field) {
+  const auto value = static_cast<int>(Get(words, field));
+  const int half = 1 << (field.bits - 1);
+  return value >= half ? value - 2 * half : value;
+}
+
+// How many dimensions a descriptor uses; 0: it is contiguous.
+int DimsUsed(const BufferDescriptor& d) {
+  int used = 0;
+  for (int i = 0; i < 4; ++i) {
+    if (d.dims[static_cast<size_t>(i)].size != 0) used = i + 1;
+  }
+  return used;
+}
+
+bool Pads(const BufferDescriptor& d) {
+  for (size_t i = 0; i < 3; ++i) {
+    if (d.pad_before[i] != 0 || d.pad_after[i] != 0) return true;
+  }
+  return false;
+}
+
+void CheckShape(TileKind kind, const BufferDescriptor& d) {
+  const int used = DimsUsed(d);
+  int64_t product = 1;
+  for (int i = 0; i < used; ++i) {
+    const DmaDim& dim = d.dims[static_cast<size_t>(i)];
+    if (dim.size < 1 || dim.stride < 1) {
+      Fail(ErrorCode::kBadInput,
+           "descriptor {} of a {} tile: dimension {} has size {} and stride "
+           "{}, want 1 or more",
+           d.id, Name(kind), i, dim.size, dim.stride);
+    }
+    if (dim.size > int64_t{1} << 32) product = 0;
+    product *= dim.size;
+  }
+  if (used > 0 && product != d.words) {
+    Fail(ErrorCode::kBadInput,
+         "descriptor {} of a {} tile: length is {} words, its dimensions make "
+         "{}",
+         d.id, Name(kind), d.words, product);
+  }
+  if (d.words < 1) {
+    Fail(ErrorCode::kBadInput,
+         "descriptor {} of a {} tile: length is {} words, want 1 or more", d.id,
+         Name(kind), d.words);
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    if ((d.pad_before[i] != 0 || d.pad_after[i] != 0) && d.dims[i].size == 0) {
+      Fail(ErrorCode::kBadInput,
+           "descriptor {} of a {} tile: dimension {} is padded but not used",
+           d.id, Name(kind), i);
+    }
+  }
+}
+
+void PutShape(const Layout& layout, const BufferDescriptor& d, Packer* out) {
+  static constexpr std::array<std::string_view, 4> kStride{
+      "stride 0", "stride 1", "stride 2", "stride 3"};
+  static constexpr std::array<std::string_view, 4> kSize{"size 0", "size 1",
+                                                         "size 2", "size 3"};
+  const int used = DimsUsed(d);
+  int has = 0;
+  while (has < 4 && layout.step[static_cast<size_t>(has)].bits != 0) ++has;
+  if (used > has) {
+    Fail(ErrorCode::kBadInput,
+         "descriptor {}: uses {} dimensions, this tile's DMA has {}", d.id,
+         used, has);
+  }
+  for (int i = 0; i < used; ++i) {
+    const auto k = static_cast<size_t>(i);
+    out->Put(layout.step[k], d.dims[k].stride - 1, kStride[k]);
+    // Padding needs the wrap, even of the highest dimension.
+    const bool open = i == used - 1 && (layout.wrap[k].bits == 0 || !Pads(d));
+    if (!open) out->Put(layout.wrap[k], d.dims[k].size, kSize[k]);
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    out->Put(layout.pad_before[i], d.pad_before[i], "padding before");
+    out->Put(layout.pad_after[i], d.pad_after[i], "padding after");
+  }
+  if (d.iteration.size > 1) {
+    if (d.iteration.stride < 1) {
+      Fail(ErrorCode::kBadInput,
+           "descriptor {}: iteration has stride {}, want 1 or more", d.id,
+           d.iteration.stride);
+    }
+    out->Put(layout.iteration_step, d.iteration.stride - 1, "iteration stride");
+    out->Put(layout.iteration_wrap, d.iteration.size - 1, "iterations");
+  }
+}
+
+void PutLocks(TileKind kind, const Layout& layout, const BufferDescriptor& d,
+              Packer* out) {
+  const int own = kind == TileKind::kMem ? kMemOwnLock : 0;
+  const int locks = LimitsOf(kind).locks;
+  for (const int lock : {d.acquire_lock, d.release_lock}) {
+    if (lock >= -1 && lock < locks) continue;
+    Fail(ErrorCode::kBadInput,
+         "descriptor {} of a {} tile: lock {}, want 0 to {}", d.id, Name(kind),
+         lock, locks - 1);
+  }
+  if (d.acquire_lock >= 0) {
+    out->Put(layout.acquire_enable, 1, "acquire");
+    out->Put(layout.acquire_lock, d.acquire_lock + own, "acquire lock");
+    // Negative: wait for at least that much.
+    out->PutSigned(layout.acquire_value, -int64_t{d.acquire_value},
+                   "acquire value");
+  }
+  if (d.release_lock >= 0) {
+    out->Put(layout.release_lock, d.release_lock + own, "release lock");
+    out->PutSigned(layout.release_value, d.release_value, "release value");
+  }
+}
+
+void GetShape(const Layout& layout, std::span<const uint32_t> words,
+              BufferDescriptor* d) {
+  const auto length = static_cast<int64_t>(Get(words, layout.length));
+  int dims = 0;
+  int64_t lower = 1;   // words of the dimensions below, without padding
+  int64_t padded = 1;  // with it
+  for (size_t i = 0; i < 4 && layout.step[i].bits != 0; ++i) {
+    const int64_t stride = int64_t{Get(words, layout.step[i])} + 1;
+    const int64_t wrap = Get(words, layout.wrap[i]);
+    if (i < 3) {
+      d->pad_before[i] = static_cast<int>(Get(words, layout.pad_before[i]));
+      d->pad_after[i] = static_cast<int>(Get(words, layout.pad_after[i]));
+    }
+    if (wrap != 0) {
+      d->dims[i] = {wrap, stride};
+      lower *= wrap;
+      padded *= wrap + (i < 3 ? d->pad_before[i] + d->pad_after[i] : 0);
+      dims = static_cast<int>(i) + 1;
+      continue;
+    }
+    // Open: takes the rest of the length. Stride 1 over nothing else is a
+    // contiguous transfer.
+    const int64_t rest = (length + padded - 1) / padded;
+    if (rest > 1 && !(i == 0 && stride == 1)) {
+      d->dims[i] = {rest, stride};
+      lower *= rest;
+      padded *= rest;
+      dims = static_cast<int>(i) + 1;
+    }
+    break;
+  }
+  if (dims == 0) {
+    d->words = length;
+    return;
+  }
+  if (padded != length) {
+    Fail(ErrorCode::kBadInput,
+         "descriptor: length is {} words, its dimensions make {}", length,
+         padded);
+  }
+  d->words = lower;
+}
+
+void CheckUnused(const Layout& layout, std::span<const uint32_t> words) {
+  if (Get(words, layout.packet) != 0) {
+    Fail(ErrorCode::kBadInput,
+         "descriptor: sends packets, which this array does not use");
+  }
+  if (Get(words, layout.compression) != 0) {
+    Fail(ErrorCode::kBadInput,
+         "descriptor: compresses, which this array does not use");
+  }
+  if (Get(words, layout.valid) == 0) {
+    Fail(ErrorCode::kBadInput, "descriptor: its valid bit is not set");
+  }
+}
+
+void GetLocks(TileKind kind, const Layout& layout,
+              std::span<const uint32_t> words, BufferDescriptor* d) {
+  const int own = kind == TileKind::kMem ? kMemOwnLock : 0;
+  const int locks = LimitsOf(kind).locks;
+  const auto id = [&](const Field& field) {
+    const int lock = static_cast<int>(Get(words, field)) - own;
+    if (lock < 0 || lock >= locks) {
+      Fail(ErrorCode::kBadInput,
+           "descriptor: lock {} is a neighbour's, which this array does not "
+           "use",
+           lock + own);
+    }
+    return lock;
+  };
+  if (Get(words, layout.acquire_enable) != 0) {
+    d->acquire_lock = id(layout.acquire_lock);
+    const int value = GetSigned(words, layout.acquire_value);
+    if (value > 0) {
+      Fail(ErrorCode::kBadInput,
+           "descriptor: acquires lock {} when it equals {}, which this array "
+           "does not use",
+           d->acquire_lock, value);
+    }
+    d->acquire_value = -value;
+  }
+  const int release = GetSigned(words, layout.release_value);
+  if (release != 0) {
+    d->release_lock = id(layout.release_lock);
+    d->release_value = release;
+  }
+}
+
+void CheckTile(TileId tile) {
+  SOTTO_CHECK(tile.col >= 0 && tile.col < kColumns && tile.row >= 0 &&
+              tile.row < kRows);
+}
+
+}  // namespace
+
+RegisterAddress LocateRegister(uint32_t address) {
+  RegisterAddress where;
+  where.tile = {static_cast<int>(address >> 25),
+                static_cast<int>(address >> 20 & 0x1F)};
+  where.offset = address & 0xFFFFF;
+  if (where.tile.col >= kColumns || where.tile.row >= kRows ||
+      address % 4 != 0) {
+    return where;
+  }
+  const TileKind kind = KindOf(where.tile);
+  const TileLimits limits = LimitsOf(kind);
+  const Map map = MapOf(kind);
+  const uint32_t at = where.offset;
+  if (at < limits.memory_bytes) {
+    where.kind = RegisterAddress::Kind::kData;
+    return where;
+  }
+  const auto within = [at](uint32_t start, uint32_t pitch, int count) {
+    return at >= start && at < start + pitch * static_cast<uint32_t>(count);
+  };
+  if (within(map.descriptors, kDescriptorPitch, limits.buffer_descriptors)) {
+    where.index = static_cast<int>((at - map.descriptors) / kDescriptorPitch);
+    where.word =
+        static_cast<int>((at - map.descriptors) % kDescriptorPitch / 4);
+    if (where.word < DescriptorWords(kind)) {
+      where.kind = RegisterAddress::Kind::kDescriptor;
+    }
+    return where;
+  }
+  for (const Direction direction : {Direction::kS2MM, Direction::kMM2S}) {
+    const uint32_t start = map.queues[static_cast<int>(direction)];
+    if (!within(start, kChannelPitch, limits.dma_channels)) continue;
+    where.direction = direction;
+    where.index = static_cast<int>((at - start) / kChannelPitch);
+    where.kind = (at - start) % kChannelPitch == 0
+                     ? RegisterAddress::Kind::kControl
+                     : RegisterAddress::Kind::kQueue;
+    return where;
+  }
+  if (within(map.locks, kLockPitch, limits.locks) &&
+      (at - map.locks) % kLockPitch == 0) {
+    where.index = static_cast<int>((at - map.locks) / kLockPitch);
+    where.kind = RegisterAddress::Kind::kLock;
+  } else if (kind == TileKind::kCore && at == kCoreControl) {
+    where.kind = RegisterAddress::Kind::kCoreControl;
+  }
+  return where;
+}
+
+uint32_t DescriptorAddress(TileId tile, int descriptor) {
+  CheckTile(tile);
+  return TileBase(tile) + MapOf(KindOf(tile)).descriptors +
+         kDescriptorPitch * static_cast<uint32_t>(descriptor);
+}
+
+uint32_t ControlAddress(TileId tile, Direction direction, int channel) {
+  CheckTile(tile);
+  return TileBase(tile) +
+         MapOf(KindOf(tile)).queues[static_cast<int>(direction)] +
+         kChannelPitch * static_cast<uint32_t>(channel);
+}
+
+uint32_t QueueAddress(TileId tile, Direction direction, int channel) {
+  return ControlAddress(tile, direction, channel) + 4;
+}
+
+uint32_t LockAddress(TileId tile, int lock) {
+  CheckTile(tile);
+  return TileBase(tile) + MapOf(KindOf(tile)).locks +
+         kLockPitch * static_cast<uint32_t>(lock);
+}
+
+uint32_t DataAddress(TileId tile, int64_t byte) {
+  CheckTile(tile);
+  return TileBase(tile) + static_cast<uint32_t>(byte);
+}
+
+int DescriptorWords(TileKind kind) { return LayoutOf(kind).words; }
+
+int64_t StreamWords(const BufferDescriptor& d) {
+  int64_t words = d.words;
+  for (size_t i = 0; i < 3; ++i) {
+    const int64_t pad = int64_t{d.pad_before[i]} + d.pad_after[i];
+    if (pad == 0 || d.dims[i].size < 1) continue;
+    words = words / d.dims[i].size * (d.dims[i].size + pad);
+  }
+  return words;
+}
+
+std::vector<uint32_t> EncodeDescriptor(TileKind kind,
+                                       const BufferDescriptor& d) {
+  const Layout& layout = LayoutOf(kind);
+  CheckShape(kind, d);
+  Packer out(kind, d.id, layout.words);
+  if (d.address < 0 || d.address % 4 != 0) {
+    Fail(ErrorCode::kBadInput,
+         "descriptor {} of a {} tile: address {:#x}, want a multiple of 4",
+         d.id, Name(kind), d.address);
+  }
+  out.Put(layout.length, StreamWords(d), "length");
+  if (kind == TileKind::kShim) {
+    out.Put(layout.address, (d.address & 0xFFFFFFFF) >> 2, "address");
+    out.Put(kShimAddressHigh, d.address >> 32, "address");
+    out.Put(kShimBurst, kShimBurst256, "burst");
+    out.Put(kShimCache, kShimAxCache, "cache bits");
+  } else {
+    if (d.address >= LimitsOf(kind).memory_bytes) {
+      Fail(ErrorCode::kBadInput,
+           "descriptor {} of a {} tile: address {:#x}, memory ends at {:#x}",
+           d.id, Name(kind), d.address, LimitsOf(kind).memory_bytes);
+    }
+    const int64_t own = kind == TileKind::kMem ? kMemOwnBytes : 0;
+    out.Put(layout.address, (d.address + own) / 4, "address");
+  }
+  PutShape(layout, d, &out);
+  PutLocks(kind, layout, d, &out);
+  if (d.next >= 0) {
+    out.Put(layout.use_next, 1, "next");
+    out.Put(layout.next, d.next, "next descriptor");
+  }
+  out.Put(layout.valid, 1, "valid");
+  return out.Take();
+}
+
+BufferDescriptor DecodeDescriptor(TileKind kind,
+                                  std::span<const uint32_t> words) {
+  const Layout& layout = LayoutOf(kind);
+  SOTTO_CHECK(words.size() >= static_cast<size_t>(layout.words));
+  CheckUnused(layout, words);
+  BufferDescriptor d;
+  if (kind == TileKind::kShim) {
+    d.address = int64_t{Get(words, layout.address)} << 2 |
+                int64_t{Get(words, kShimAddressHigh)} << 32;
+  } else {
+    const int64_t own = kind == TileKind::kMem ? kMemOwnBytes : 0;
+    d.address = 4 * int64_t{Get(words, layout.address)} - own;
+    if (d.address < 0 || d.address >= LimitsOf(kind).memory_bytes) {
+      Fail(ErrorCode::kBadInput,
+           "descriptor: address {:#x} is in a neighbour's memory, which this "
+           "array does not use",
+           d.address + own);
+    }
+  }
+  GetShape(layout, words, &d);
+  if (const uint32_t wrap = Get(words, layout.iteration_wrap); wrap != 0) {
+    d.iteration = {int64_t{wrap} + 1,
+                   int64_t{Get(words, layout.iteration_step)} + 1};
+  }
+  GetLocks(kind, layout, words, &d);
+  if (Get(words, layout.use_next) != 0) {
+    d.next = static_cast<int>(Get(words, layout.next));
+  }
+  return d;
+}
+
+uint32_t EncodeQueueEntry(const QueueEntry& entry) {
+  if (entry.repeat < 0 || entry.repeat > 255) {
+    Fail(ErrorCode::kBadInput,
+         "task of descriptor {}: repeat {}, want 0 to 255", entry.descriptor,
+         entry.repeat);
+  }
+  return static_cast<uint32_t>(entry.token) << 31 |
+         static_cast<uint32_t>(entry.repeat) << 16 |
+         static_cast<uint32_t>(entry.descriptor);
+}
+
+QueueEntry DecodeQueueEntry(TileKind kind, uint32_t word) {
+  const uint32_t mask = kind == TileKind::kMem ? 0x3F : 0xF;
+  return {.descriptor = static_cast<int>(word & mask),
+          .repeat = static_cast<int>(word >> 16 & 0xFF),
+          .token = (word >> 31) != 0};
+}
+
+}  // namespace sotto::npu
