@@ -29,11 +29,16 @@ void CheckWindow(int64_t seek, int n_mels, std::span<float> mel) {
 
 }  // namespace
 
-MelSource::MelSource(AudioReader& reader, int n_mels) : MelSource(n_mels) {
+MelSource::MelSource(AudioReader& reader, int n_mels)
+    : MelSource([&](std::span<float> out) { return reader.Read(out); },
+                n_mels) {}
+
+MelSource::MelSource(FunctionRef<size_t(std::span<float>)> read, int n_mels)
+    : MelSource(n_mels) {
   LogMelStream stream(n_mels);
   std::vector<float> block(size_t{16} * 1024);
   std::vector<float> frames;
-  while (const size_t n = reader.Read(block)) {
+  while (const size_t n = read(block)) {
     stream.Push(std::span(block).first(n), frames);
     Store(frames);
   }

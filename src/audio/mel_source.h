@@ -20,6 +20,7 @@
 #include "audio/decode.h"
 #include "audio/log_mel.h"
 #include "audio/spool.h"
+#include "base/function_ref.h"
 
 namespace sotto {
 
@@ -28,6 +29,9 @@ class MelSource {
  public:
   // Reads `reader` to its end; damage and warnings stay with the reader.
   MelSource(AudioReader& reader, int n_mels);
+  // Reads samples at 16 kHz until `read` fills in none: `read` is given room
+  // and returns how many samples it has put there.
+  MelSource(FunctionRef<size_t(std::span<float>)> read, int n_mels);
   // From samples at 16 kHz; NaN is taken as 0.
   MelSource(std::span<const float> pcm, int n_mels);
 
