@@ -41,6 +41,9 @@ struct LoopCost {
   int accumulators = 1;
   // Branches taken per trip where the loop is not a hardware loop.
   double branches = 0;
+  // Cycles below which a trip cannot go where trips do not overlap because a
+  // store may alias the next trip's load (load 7, multiply 2, add 1, store 1).
+  double chain = 0;
   std::string_view what;  // "inner product", "row maximum"
 };
 
@@ -56,6 +59,7 @@ struct KernelInfo {
   std::span<const KernelArg> args;
   int frame_bytes = 0;  // deepest stack of the kernel and what it calls
   int code_bytes = 0;   // program memory, estimated from the loops
+  int data_bytes = 0;   // constant tables in the tile's data memory
   bool compat = false;  // reproduces a published kernel, faults included
   void (*call)(const KernelCall&) = nullptr;
   std::vector<LoopCost> (*cost)(std::span<const int32_t> ints) = nullptr;
