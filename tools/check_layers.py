@@ -6,7 +6,8 @@
 
 A folder of src/ includes only folders of a lower rank or itself; extension/
 counts as one folder above them all. Headers of outside libraries appear only
-in the folders listed here, and none in our headers but fmt. Prints one line per breach and exits 1.
+in the folders listed here, and none in our headers but fmt. Prints one line
+per breach and exits 1.
 """
 import pathlib
 import re

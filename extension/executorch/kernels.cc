@@ -11,6 +11,7 @@
 #include <string>
 
 #include "extension/executorch/kept_memory.h"
+#include "extension/executorch/writable.h"
 #include "runtime/cross_attn_cache.h"
 
 namespace sotto::pte {
@@ -172,6 +173,10 @@ Refusal DoUpdate(Span<EValue*> stack) {
   std::string why =
       cross_attn::CheckUpdateOut(value_view, cache_view, out_view);
   if (!why.empty()) return {Error::InvalidArgument, std::move(why)};
+  if (value.nbytes() > 0 && !IsWritable(cache.mutable_data_ptr()))
+    return {Error::InvalidProgram,
+            "cache is in read-only memory, as a buffer is that the program "
+            "does not declare mutated; want cache.copy_(result) in the model"};
   cross_attn::Counters counters;
   uint64_t shown = 0;
   switch (WayOf(cache, out)) {
