@@ -20,6 +20,8 @@ constexpr CommandRow kCommands[] = {
     {"convert", "write a model in another format", MakeConvert},
     {"pull", "download a model", MakePull},
     {"models", "list the models found on this machine", MakeModels},
+    {"doctor", "what this machine can run models on, and what is in the way",
+     MakeDoctor},
     {"completion", "print shell completion or the man page", MakeCompletion},
 };
 
@@ -34,6 +36,16 @@ std::vector<std::string> KnownNames(const CLI::App& app) {
   return known;
 }
 
+// Options whose value may be left out: those that fill a bool.
+std::vector<std::string> BooleanNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options())
+    if (option->get_type_name() == "BOOLEAN")
+      for (const std::string& name : option->get_lnames())
+        names.push_back(name);
+  return names;
+}
+
 }  // namespace
 
 std::span<const CommandRow> Commands() { return kCommands; }
@@ -43,7 +55,9 @@ int RunCommand(const CommandRow& row, std::vector<std::string> args) {
   CLI::App app("", "sotto " + std::string(row.name));
   app.set_help_flag("-h,--help", "print this help");
   command->Describe(app);
-  std::vector<std::string> words = NormaliseArgs(args, BooleanOptions());
+  const std::vector<std::string> booleans = BooleanNames(app);
+  std::vector<std::string> words = NormaliseArgs(
+      args, std::vector<std::string_view>(booleans.begin(), booleans.end()));
   const std::vector<std::string> known = KnownNames(app);
   const std::string unknown = UnknownOption(words, known);
   if (!unknown.empty()) Fail(ErrorCode::kBadInput, "{}", unknown);

@@ -48,6 +48,7 @@ std::unique_ptr<Command> MakeCompile();
 std::unique_ptr<Command> MakeConvert();
 std::unique_ptr<Command> MakeModels();
 std::unique_ptr<Command> MakePull();
+std::unique_ptr<Command> MakeDoctor();
 std::unique_ptr<Command> MakeCompletion();
 
 }  // namespace sotto::cli

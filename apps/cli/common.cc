@@ -58,22 +58,6 @@ void AddEngineOptions(CLI::App& app, Options& options) {
   });
 }
 
-std::span<const std::string_view> BooleanOptions() {
-  static const std::vector<std::string_view> names = [] {
-    // Those of the commands themselves, then the engine's.
-    std::vector<std::string_view> all = {"verbose", "detect-language",
-                                         "timings", "fp16", "json", "force", "gguf-openai-names"};
-    const Options options;
-    VisitOptions(options, [&](std::string_view name, const auto& field,
-                              std::string_view) {
-      if (std::is_same_v<std::remove_cvref_t<decltype(field)>, bool>)
-        all.push_back(name);
-    });
-    return all;
-  }();
-  return names;
-}
-
 PullResult PullWithBar(const std::string& name, bool force) {
   ProgressBar bar = DownloadBar(name);
   PullOptions options;

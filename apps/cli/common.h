@@ -19,8 +19,6 @@ namespace sotto::cli {
 
 // One CLI11 option for each row of VisitOptions.
 void AddEngineOptions(CLI::App& app, Options& options);
-// Names of all boolean options, of every command.
-std::span<const std::string_view> BooleanOptions();
 
 // A path for WeightStore::Load: a path as it is, else a name in the caches of
 // this and other tools, else (unless offline) a download with a progress bar.

@@ -195,7 +195,9 @@ TEST(Host, R3EachFaultIsFound) {
   mock.old_words = true;  // a host that passes bytes, as one project does
   for (const Finding& f : Audit(WrongHost{.bytes = true}.Run(mock))) {
     EXPECT_TRUE(f.ok) << f.id;
-    if (f.id == "arguments") EXPECT_THAT(f.detail, HasSubstr("bytes"));
+    if (f.id == "arguments") {
+      EXPECT_THAT(f.detail, HasSubstr("bytes"));
+    }
   }
 }
 

@@ -51,21 +51,21 @@ struct MockXrt::Hooks {
     return true;
   }
   template <typename T>
-  static int Give(T* made, void** out) {
+  static int Give(std::unique_ptr<T> made, void** out) {
     ++current->handles;
-    *out = made;
+    *out = made.release();
     return 0;
   }
   template <typename T>
   static void Close(void* handle) {
     --current->handles;
-    delete static_cast<T*>(handle);
+    const std::unique_ptr<T> closed(static_cast<T*>(handle));
   }
 
   static int OpenDevice(unsigned index, void** device, SottoXrtError* error) {
     if (Failing("open_device", error)) return -1;
     if (index != 0) return Refuse(error, "No such device with index");
-    return Give(new int(0), device);
+    return Give(std::make_unique<int>(0), device);
   }
   static int DeviceName(void*, char* name, size_t size, SottoXrtError*) {
     std::strncpy(name, "RyzenAI-npu1", size - 1);
@@ -75,7 +75,7 @@ struct MockXrt::Hooks {
   static int Register(void*, const char* path, void** xclbin,
                       SottoXrtError* error) {
     if (Failing("register_xclbin", error)) return -1;
-    return Give(new std::string(path), xclbin);
+    return Give(std::make_unique<std::string>(path), xclbin);
   }
   static int OpenContext(void*, void* xclbin, void** context,
                          SottoXrtError* error) {
@@ -86,7 +86,7 @@ struct MockXrt::Hooks {
                     "DRM_IOCTL_AMDXDNA_CREATE_HWCTX IOCTL failed (err=-22): "
                     "Invalid argument");
     ++current->contexts;
-    return Give(new int(0), context);
+    return Give(std::make_unique<int>(0), context);
   }
   static void CloseContext(void* context) {
     --current->contexts;
@@ -99,7 +99,7 @@ struct MockXrt::Hooks {
     if (current->kernel_name.rfind(prefix, 0) != 0)
       return Refuse(
           error, "no kernel named " + std::string(prefix) + "* in the xclbin");
-    return Give(new int(0), kernel);
+    return Give(std::make_unique<int>(0), kernel);
   }
   static int GroupId(void*, int argument) { return MockBank(argument); }
   static int Alloc(void*, size_t bytes, uint32_t flags, int group,
@@ -116,7 +116,7 @@ struct MockXrt::Hooks {
     made->flags = flags;
     made->group = group;
     *mapped = made->host.data();
-    return Give(made.release(), buffer);
+    return Give(std::move(made), buffer);
   }
   static int Sync(void* buffer, int direction, size_t bytes,
                   SottoXrtError* error) {
@@ -162,7 +162,7 @@ struct MockXrt::Hooks {
     auto made = std::make_unique<Run>();
     made->state = Execute(opcode, static_cast<Buffer*>(instructions), n_words,
                           data, n_data);
-    return Give(made.release(), run);
+    return Give(std::move(made), run);
   }
   static int Wait(void* run, unsigned, int* state, SottoXrtError* error) {
     if (Failing("wait", error)) return -1;

@@ -65,12 +65,12 @@ class Record {
 };
 
 Finding Ok(std::string id, std::string detail) {
-  return {std::move(id), true, std::move(detail), {}, {}};
+  return {std::move(id), true, false, std::move(detail), {}, {}};
 }
 Finding Bad(std::string id, std::string detail, std::string cause,
             std::string fix) {
-  return {std::move(id), false, std::move(detail), std::move(cause),
-          std::move(fix)};
+  return {std::move(id),    false,         false, std::move(detail),
+          std::move(cause), std::move(fix)};
 }
 
 Finding CheckCall(const Record& r, Kind kind, const char* id, const char* name,

@@ -48,8 +48,9 @@ struct XrtCall {
 struct Finding {
   std::string id;  // "instruction-sync"
   bool ok = false;
-  std::string detail;  // what was seen
-  std::string cause;   // empty where ok
+  bool skipped = false;  // not looked at; `detail` says why, `ok` is true
+  std::string detail;    // what was seen
+  std::string cause;     // empty where ok
   std::string fix;
 };
 

@@ -38,7 +38,8 @@ struct Xclbin {
 };
 
 int OpenDevice(unsigned index, void** device, SottoXrtError* error) {
-  return Guard(error, [&] { *device = new xrt::device(index); });
+  return Guard(
+      error, [&] { *device = std::make_unique<xrt::device>(index).release(); });
 }
 
 int DeviceName(void* device, char* name, size_t size, SottoXrtError* error) {
@@ -63,8 +64,10 @@ int RegisterXclbin(void* device, const char* path, void** xclbin,
 int OpenContext(void* device, void* xclbin, void** context,
                 SottoXrtError* error) {
   return Guard(error, [&] {
-    *context = new xrt::hw_context(*static_cast<xrt::device*>(device),
-                                   static_cast<Xclbin*>(xclbin)->uuid);
+    *context =
+        std::make_unique<xrt::hw_context>(*static_cast<xrt::device*>(device),
+                                          static_cast<Xclbin*>(xclbin)->uuid)
+            .release();
   });
 }
 
@@ -73,8 +76,9 @@ int OpenKernel(void* context, void* xclbin, const char* prefix, void** kernel,
   return Guard(error, [&] {
     for (const auto& k : static_cast<Xclbin*>(xclbin)->file.get_kernels()) {
       if (k.get_name().rfind(prefix, 0) != 0) continue;
-      *kernel = new xrt::kernel(*static_cast<xrt::hw_context*>(context),
-                                k.get_name());
+      *kernel = std::make_unique<xrt::kernel>(
+                    *static_cast<xrt::hw_context*>(context), k.get_name())
+                    .release();
       return;
     }
     throw std::runtime_error(std::string("no kernel named ") + prefix +
@@ -135,7 +139,7 @@ int Wait(void* run, unsigned timeout_ms, int* state, SottoXrtError* error) {
 
 template <typename T>
 void Close(void* handle) {
-  delete static_cast<T*>(handle);
+  const std::unique_ptr<T> closed(static_cast<T*>(handle));
 }
 
 // The version whose headers this was built against, "2.25".
