@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Sotto: speech to text with Whisper models."""
