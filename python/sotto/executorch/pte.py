@@ -164,9 +164,12 @@ def read_program(path: str | os.PathLike) -> Program:
             head = file.read(_HEADER_AT + _HEADER.size)
             if len(head) < 8 or head[4:6] != b"ET":
                 raise ProgramError(f"{path}: not an ExecuTorch program")
-            if len(head) < _HEADER_AT + _HEADER.size or head[8:12] != b"eh00":
-                raise ProgramError(f"{path}: no extended header, want one with segments")
-            _, _, program_size, at, segments_size = _HEADER.unpack_from(head, _HEADER_AT)
+            # A program without any segment may do without the header.
+            program_size, at, segments_size = size, 0, 0
+            if len(head) == _HEADER_AT + _HEADER.size and head[8:12] == b"eh00":
+                _, _, program_size, at, segments_size = _HEADER.unpack_from(
+                    head, _HEADER_AT
+                )
             want = max(program_size, at + segments_size)
             if want > size:
                 raise ProgramError(f"{path}: has {size} bytes, its header wants {want}")
