@@ -7,6 +7,7 @@
 
 #include "cpu/simd/simd.h"
 #include "cpu/simd/targets.h"
+#include "runtime/cross_attn_cache.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/simd/rows.cc"
@@ -239,6 +240,33 @@ void WriteHead(const KvWriteArgs& a, int64_t batch, int64_t head, int64_t first,
   }
 }
 
+// f32 values of a window go into an f32 state as they are, row for row: the
+// update that the cross-attention operators mean. Keys stand in panels, bf16
+// in pairs; those two are packed above. Fewer tokens than kUpdateTokens are
+// sooner stored than described.
+constexpr int64_t kUpdateTokens = 16;
+void UpdateHead(const KvWriteArgs& a, int64_t batch, int64_t head,
+                int64_t first, int64_t last) {
+  const int64_t slot = a.slot[batch], position = a.pos[batch], h = a.head_dim;
+  first = std::max(first, -position);
+  last = std::min(last, a.positions - position);
+  if (slot < 0 || slot >= a.slots || first >= last) return;
+  const auto* rows = static_cast<const float*>(a.rows.data) +
+                     (batch * a.tokens + first) * a.rows.stride + head * h;
+  float* state = static_cast<float*>(a.state) + slot * a.slot_stride +
+                 head * a.head_stride + (position + first) * h;
+  const cross_attn::View cache{.data = state,
+                               .element_bytes = sizeof(float),
+                               .rank = 4,
+                               .sizes = {1, 1, last - first, h},
+                               .strides = {0, 0, h, 1}};
+  cross_attn::View value = cache;
+  // note: a view of a source has no const; the update only reads it.
+  value.data = const_cast<float*>(rows);
+  value.strides[2] = a.rows.stride;
+  cross_attn::UpdateInPlace(value, cache, nullptr);
+}
+
 void KvWrite(const KvWriteArgs& a, const Context& context) {
   const int64_t run = RowsPerTask(a.head_dim);
   const int64_t runs = (a.tokens + run - 1) / run;
@@ -250,8 +278,13 @@ void KvWrite(const KvWriteArgs& a, const Context& context) {
     const int64_t batch = task / runs / heads;
     const int64_t begin = heads == 1 ? 0 : task / runs % heads;
     const int64_t end = heads == 1 ? a.heads : begin + 1;
+    const bool as_is = a.kind == ir::KvKind::kValue &&
+                       a.rows.type == DType::kF32 &&
+                       a.state_type == DType::kF32;
     for (int64_t head = begin; head < end; ++head) {
-      if (a.state_type == DType::kBF16) {
+      if (as_is && last - first >= kUpdateTokens) {
+        UpdateHead(a, batch, head, first, last);
+      } else if (a.state_type == DType::kBF16) {
         WriteHead<BF16>(a, batch, head, first, last);
       } else {
         WriteHead<float>(a, batch, head, first, last);
