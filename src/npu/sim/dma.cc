@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MIT
+// DMA channels and the streams between them.
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "npu/sim/engine.h"
+
+namespace sotto::npu::sim {
+namespace {
+
+// Shim channels share DDR, so their bursts are short: 2 KB in turn.
+constexpr int64_t kShimBurstWords = 512;
+
+}  // namespace
+
+std::string Channel::Name() const {
+  return fmt::format("{} {} {}", tile.ToString(),
+                     direction == Direction::kS2MM ? "S2MM" : "MM2S", index);
+}
+
+std::span<std::byte> Engine::MemoryOf(const Channel& channel) {
+  if (channel.host_buffer >= 0) {
+    const auto buffer = static_cast<size_t>(channel.host_buffer);
+    // Tasks left over from an earlier run may name what this one lacks.
+    if (buffer >= host_.size()) {
+      Stop("{}: descriptor {} needs host buffer {}, {} were passed",
+           channel.Name(), channel.descriptor, buffer, host_.size());
+    }
+    return host_[buffer];
+  }
+  return At(channel.tile).memory.bytes();
+}
+
+void Engine::Push(int channel, QueueEntry entry, int64_t now) {
+  Channel& c = channels_[static_cast<size_t>(channel)];
+  c.queue.push_back(entry);
+  if (c.state == Channel::State::kIdle && c.queue.size() == 1) {
+    StartTask(channel, now);
+  }
+}
+
+void Engine::StartTask(int channel, int64_t now) {
+  Channel& c = channels_[static_cast<size_t>(channel)];
+  c.repeats_left = c.queue.front().repeat;
+  ++c.totals.tasks;
+  if (KindOf(c.tile) != TileKind::kShim) {
+    LoadDescriptor(channel, c.queue.front().descriptor, now);
+    return;
+  }
+  const SimParameters& p = options_.parameters;
+  const bool mm2s = c.direction == Direction::kMM2S;
+  const int cost = c.cold ? (mm2s ? p.shim_start_mm2s : p.shim_start_s2mm)
+                          : (mm2s ? p.shim_task_mm2s : p.shim_task_s2mm);
+  c.cold = false;
+  c.state = Channel::State::kStarting;
+  Schedule(now + cost, {Actor::Kind::kChannel, channel});
+}
+
+BufferDescriptor& Engine::Decoded(const Channel& channel, int id) {
+  Tile& tile = At(channel.tile);
+  const TileLimits limits = LimitsOf(tile.kind);
+  if (id < 0 || id >= limits.buffer_descriptors) {
+    Stop("{}: descriptor {} of {}", channel.Name(), id,
+         limits.buffer_descriptors);
+  }
+  // A mem tile's even channels use the first half, odd ones the second.
+  if (tile.kind == TileKind::kMem &&
+      (id >= limits.buffer_descriptors / 2) != (channel.index % 2 == 1)) {
+    Stop("{}: descriptor {} belongs to {} channels", channel.Name(), id,
+         id >= limits.buffer_descriptors / 2 ? "odd" : "even");
+  }
+  DescriptorState& state = tile.descriptors[static_cast<size_t>(id)];
+  if (!state.written) {
+    Stop("{}: descriptor {} was never written", channel.Name(), id);
+  }
+  if (!state.decoded) {
+    try {
+      state.value = DecodeDescriptor(tile.kind, state.words);
+    } catch (const Error& error) {
+      Stop("{}: descriptor {}: {}", channel.Name(), id, error.what());
+    }
+    state.value.id = id;
+    state.decoded = true;
+  }
+  return state.value;
+}
+
+// Host addresses become a buffer and an offset.
+void Engine::ResolveHost(Channel* channel) {
+  const int64_t address = channel->bd.address;
+  const int64_t buffer = (address >> 40) - 1;
+  if (buffer < 0) {
+    Stop("{}: descriptor {}: host address {:#x} was never patched",
+         channel->Name(), channel->descriptor, address);
+  }
+  if (buffer >= static_cast<int64_t>(host_.size())) {
+    Stop("{}: descriptor {}: host address {:#x} is in none of the {} buffers",
+         channel->Name(), channel->descriptor, address, host_.size());
+  }
+  channel->host_buffer = static_cast<int>(buffer);
+  channel->bd.address = address - HostAddress(static_cast<uint32_t>(buffer));
+}
+
+void Engine::CheckRange(const Channel& channel) {
+  const int64_t end = channel.walk.end_byte();
+  if (channel.host_buffer >= 0) {
+    const auto size = static_cast<int64_t>(
+        host_[static_cast<size_t>(channel.host_buffer)].size());
+    if (end > size) {
+      Stop("{}: descriptor {} reaches byte {} of host buffer {}, which has {}",
+           channel.Name(), channel.descriptor, end, channel.host_buffer, size);
+    }
+    return;
+  }
+  const int64_t size = LimitsOf(KindOf(channel.tile)).memory_bytes;
+  if (end > size) {
+    Stop("{}: descriptor {} reaches address {:#x}, memory ends at {:#x}",
+         channel.Name(), channel.descriptor, end, size);
+  }
+}
+
+void Engine::LoadDescriptor(int channel, int id, int64_t now) {
+  Channel& c = channels_[static_cast<size_t>(channel)];
+  c.descriptor = id;
+  c.bd = Decoded(c, id);
+  c.host_buffer = -1;
+  if (KindOf(c.tile) == TileKind::kShim) ResolveHost(&c);
+  if (c.direction == Direction::kS2MM && StreamWords(c.bd) != c.bd.words) {
+    Stop("{}: descriptor {} pads, which only MM2S can", c.Name(), id);
+  }
+  DescriptorState& state = At(c.tile).descriptors[static_cast<size_t>(id)];
+  c.walk = Walk(c.bd, state.iteration);
+  CheckRange(c);
+  if (c.bd.iteration.size > 1) {
+    state.iteration = (state.iteration + 1) % c.bd.iteration.size;
+  }
+  TryAcquire(channel, now);
+}
+
+void Engine::TryAcquire(int channel, int64_t now) {
+  Channel& c = channels_[static_cast<size_t>(channel)];
+  if (c.bd.acquire_lock < 0) {
+    Begin(channel, now);
+    return;
+  }
+  Lock& lock = At(c.tile).locks[static_cast<size_t>(c.bd.acquire_lock)];
+  if (lock.value < c.bd.acquire_value) {
+    if (c.state != Channel::State::kLocked) c.wait_from = now;
+    c.state = Channel::State::kLocked;
+    lock.waiters.push_back({Actor::Kind::kChannel, channel});
+    return;
+  }
+  if (c.state == Channel::State::kLocked) {
+    Trace(c.tile, 1, TraceSpan::Kind::kWait, c.wait_from, now,
+          fmt::format("{} lock {}", c.Name(), c.bd.acquire_lock));
+  }
+  lock.value -= c.bd.acquire_value;
+  Begin(channel, now + options_.parameters.lock_cycles);
+}
+
+void Engine::Begin(int channel, int64_t now) {
+  Channel& c = channels_[static_cast<size_t>(channel)];
+  c.state = Channel::State::kReady;
+  c.ready = now;
+  if (c.route >= 0) Move(c.route, now);
+}
+
+void Engine::EndDescriptor(int channel, int64_t now) {
+  Channel& c = channels_[static_cast<size_t>(channel)];
+  if (c.bd.release_lock >= 0) {
+    Release(&At(c.tile).locks[static_cast<size_t>(c.bd.release_lock)],
+            c.bd.release_value, c.tile, c.bd.release_lock,
+            now + options_.parameters.lock_cycles);
+  }
+  // Between descriptors: LoadDescriptor sets the state that follows.
+  c.state = Channel::State::kIdle;
+  if (c.bd.next >= 0) {
+    LoadDescriptor(channel, c.bd.next, now);
+    return;
+  }
+  if (c.repeats_left > 0) {
+    --c.repeats_left;
+    LoadDescriptor(channel, c.queue.front().descriptor, now);
+    return;
+  }
+  if (c.queue.front().token) ++c.tokens;
+  c.queue.pop_front();
+  // It may wait for the token, or for a place in the queue.
+  if (controller_waiting_) Schedule(now, {Actor::Kind::kController, 0});
+  if (!c.queue.empty()) StartTask(channel, now);
+}
+
+int64_t Engine::BurstEnd(const RouteState& route, int64_t from, int64_t words) {
+  const SimParameters& p = options_.parameters;
+  if (!route.shim) {
+    return from + static_cast<int64_t>(std::ceil(static_cast<double>(words) /
+                                                 p.words_per_cycle));
+  }
+  const auto n = static_cast<double>(words);
+  double end = static_cast<double>(from) + n / p.shim_words_per_cycle;
+  // DDR serves bursts in the order they come, all channels of one direction
+  // together at its rate.
+  const auto share = [&](Direction direction, double gbps) {
+    double& free = ddr_free_[static_cast<int>(direction)];
+    free = std::max(free, static_cast<double>(from)) +
+           4 * n / (gbps / p.clock_ghz);
+    end = std::max(end, free);
+  };
+  const auto& source = channels_[static_cast<size_t>(route.source)];
+  if (KindOf(source.tile) == TileKind::kShim) {
+    share(Direction::kMM2S, p.ddr_read_gbps);
+    totals_.ddr_read_bytes += 4 * words;
+  }
+  for (const int index : route.ends) {
+    if (KindOf(channels_[static_cast<size_t>(index)].tile) != TileKind::kShim) {
+      continue;
+    }
+    share(Direction::kS2MM, p.ddr_write_gbps);
+    totals_.ddr_write_bytes += 4 * words;
+  }
+  return static_cast<int64_t>(std::ceil(end));
+}
+
+// Starts a burst if the source and all ends are ready. The words move now; the
+// locks that guard both sides see the end of it at its time.
+void Engine::Move(int index, int64_t now) {
+  RouteState& route = routes_[static_cast<size_t>(index)];
+  if (route.busy) return;
+  Channel& source = channels_[static_cast<size_t>(route.source)];
+  if (source.state != Channel::State::kReady) return;
+  int64_t n = source.walk.remaining();
+  int64_t from = std::max(source.ready, route.free);
+  for (size_t i = 0; i < route.ends.size(); ++i) {
+    const Channel& end = channels_[static_cast<size_t>(route.ends[i])];
+    if (end.state != Channel::State::kReady) return;
+    n = std::min(n, end.walk.remaining());
+    // Words already on the way fill the switches' FIFOs (4 deep at 4 cycles a
+    // hop) while the end gets ready.
+    from = std::max(from, end.ready - route.latencies[i]);
+  }
+  if (route.shim) n = std::min(n, kShimBurstWords);
+  if (!options_.overlap) {
+    from = std::max(from, At(source.tile).serial);
+    for (const int end : route.ends) {
+      from =
+          std::max(from, At(channels_[static_cast<size_t>(end)].tile).serial);
+    }
+  }
+  words_.resize(static_cast<size_t>(n));
+  source.walk.Read(MemoryOf(source), words_);
+  for (const int end : route.ends) {
+    Channel& c = channels_[static_cast<size_t>(end)];
+    c.walk.Write(MemoryOf(c), words_);
+  }
+  route.busy = true;
+  route.burst = n;
+  route.from = from;
+  route.free = BurstEnd(route, from, n);
+  if (!options_.overlap) {
+    if (KindOf(source.tile) == TileKind::kCore) {
+      At(source.tile).serial = route.free;
+    }
+    for (const int end : route.ends) {
+      const TileId tile = channels_[static_cast<size_t>(end)].tile;
+      if (KindOf(tile) == TileKind::kCore) At(tile).serial = route.free;
+    }
+  }
+  Schedule(std::max(now, route.free), {Actor::Kind::kRoute, index});
+}
+
+void Engine::EndBurst(int index, int64_t now) {
+  RouteState& route = routes_[static_cast<size_t>(index)];
+  const int64_t at = route.free;
+  route.busy = false;
+  const auto account = [&](Channel& c, int lane, int64_t shift) {
+    c.totals.words += route.burst;
+    c.totals.busy += at - route.from;
+    if (options_.trace) {
+      Trace(c.tile, lane, TraceSpan::Kind::kTransfer, route.from + shift,
+            at + shift,
+            fmt::format("BD {}: {} words", c.descriptor, route.burst));
+    }
+  };
+  const int channels =
+      LimitsOf(KindOf(channels_[static_cast<size_t>(route.source)].tile))
+          .dma_channels;
+  for (size_t i = 0; i < route.ends.size(); ++i) {
+    Channel& end = channels_[static_cast<size_t>(route.ends[i])];
+    account(end, 1 + end.index, route.latencies[i]);
+    if (end.walk.remaining() > 0) continue;
+    end.state = Channel::State::kEnding;
+    Schedule(std::max(now, at + route.latencies[i]),
+             {Actor::Kind::kChannel, route.ends[i]});
+    end.ready = at + route.latencies[i];
+  }
+  Channel& source = channels_[static_cast<size_t>(route.source)];
+  account(source, 1 + channels + source.index, 0);
+  if (source.walk.remaining() == 0) EndDescriptor(route.source, at);
+  Move(index, now);
+}
+
+}  // namespace sotto::npu::sim
