@@ -25,7 +25,7 @@ set_target_properties(sotto PROPERTIES LINK_DEPENDS
 
 install(TARGETS sotto_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS sotto EXPORT sotto LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES include/sotto/sotto.h
+install(FILES include/sotto/sotto.h include/sotto/ops.h include/sotto/ops.hpp
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sotto)
 install(FILES data/jfk.flac DESTINATION ${CMAKE_INSTALL_DATADIR}/sotto)
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/sotto)

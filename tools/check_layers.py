@@ -17,7 +17,7 @@ RANKS = [
     {"base"},
     {"tensor"},
     {"audio", "text", "hub", "ir"},
-    {"model", "runtime", "decode", "output"},
+    {"model", "runtime", "decode", "output", "ops"},
     {"compile", "cpu", "npu", "cuda"},
     {"engine"},
     {"api", "extension"},
