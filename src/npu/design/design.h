@@ -93,9 +93,10 @@ struct Arg {
   Kind kind = Kind::kConstant;
   std::string name{};
   int64_t value = 0;
+  int64_t offset = 0;  // kElement: bytes from the element's start
 };
-inline Arg Element(std::string fifo, int64_t index = 0) {
-  return {Arg::Kind::kElement, std::move(fifo), index};
+inline Arg Element(std::string fifo, int64_t index = 0, int64_t offset = 0) {
+  return {Arg::Kind::kElement, std::move(fifo), index, offset};
 }
 inline Arg Buffer(std::string name, int64_t offset = 0) {
   return {Arg::Kind::kBuffer, std::move(name), offset};
@@ -236,6 +237,13 @@ struct Design {
   std::vector<CoreDesign> cores;
   std::vector<Step> sequence;
   int columns = kColumns;
+  // Where a channel's queue is full or descriptors run out, the stream waits
+  // for the channel's oldest task; without, such a sequence is refused.
+  bool paced = false;
+  // Stacks at 0, where the linker scripts of mlir-aie's aiecc put them, instead
+  // of at the end of the memory. For packages of real devices; their build
+  // checks the frames of the kernels.
+  bool stack_below = false;
   // As published, faults included: stack of 1 KB at 0, buffers after it one by
   // one in the order of the FIFOs, any number of host buffers.
   bool compat = false;

@@ -84,6 +84,8 @@ void LowerSequence(Draft* draft);  // sequence.cc: instruction stream
 
 // Stack that a core's program needs: its own two frames and the deepest kernel.
 int64_t StackNeed(const Draft& draft, const CoreDesign& core);
+// Tables of the kernels that a core runs, in its data memory.
+int64_t TableBytes(const Draft& draft, TileId tile);
 // Throws where a field of the descriptor is too wide for its tile.
 void CheckDescriptor(const Draft& draft, TileId tile, const std::string& who,
                      const BufferDescriptor& bd, Direction direction);

@@ -45,6 +45,8 @@ std::vector<Want> WantsOf(const Draft& draft, TileId tile) {
     wants.push_back(
         {.name = buffer.name, .bytes = buffer.bytes, .fixed = &buffer});
   }
+  const int64_t tables = TableBytes(draft, tile);
+  if (tables > 0) wants.push_back({.name = ".data", .bytes = tables});
   return wants;
 }
 
@@ -77,7 +79,7 @@ int64_t Gap(const std::vector<Want>& wants, int64_t bytes, int64_t from,
 // The elements of a ring go to different banks while there is room, so that a
 // DMA fills one while the core reads the other without conflicts. The largest
 // are placed first; what fits no single bank takes the lowest gap.
-bool BankAware(std::vector<Want>* wants, int64_t end,
+bool BankAware(std::vector<Want>* wants, int64_t low, int64_t end,
                const TileLimits& limits) {
   const int64_t bank_bytes = limits.memory_bytes / limits.banks;
   std::vector<size_t> order(wants->size());
@@ -103,10 +105,11 @@ bool BankAware(std::vector<Want>* wants, int64_t end,
     int64_t at = -1;
     for (const size_t bank : banks) {
       const int64_t start = static_cast<int64_t>(bank) * bank_bytes;
-      at = Gap(*wants, want.bytes, start, std::min(start + bank_bytes, end));
+      at = Gap(*wants, want.bytes, std::max(start, low),
+               std::min(start + bank_bytes, end));
       if (at >= 0) break;
     }
-    if (at < 0) at = Gap(*wants, want.bytes, 0, end);
+    if (at < 0) at = Gap(*wants, want.bytes, low, end);
     if (at < 0) return false;
     want.address = at;
     taken[static_cast<size_t>(at / bank_bytes)] += want.bytes;
@@ -118,10 +121,10 @@ void Place(Draft* draft, TileId tile, int64_t stack) {
   const TileLimits limits = LimitsOf(KindOf(tile));
   std::vector<Want> wants = WantsOf(*draft, tile);
   const bool compat = draft->design->compat;
-  const int64_t from = compat ? stack : 0;
-  const int64_t end =
-      compat ? limits.memory_bytes : limits.memory_bytes - stack;
-  bool fits = !compat && BankAware(&wants, end, limits);
+  const bool below = compat || draft->design->stack_below;
+  const int64_t from = below ? stack : 0;
+  const int64_t end = below ? limits.memory_bytes : limits.memory_bytes - stack;
+  bool fits = !compat && BankAware(&wants, from, end, limits);
   if (!fits) fits = Sequential(&wants, from, end);
   if (!fits) {
     int64_t sum = stack;
@@ -138,7 +141,7 @@ void Place(Draft* draft, TileId tile, int64_t stack) {
     if (want.fixed != nullptr) {
       placed.initial = want.fixed->initial;
       draft->statics.find(want.name)->second.second = want.address;
-    } else {
+    } else if (want.ring >= 0) {
       draft->rings[static_cast<size_t>(want.ring)].addresses.push_back(
           want.address);
     }
@@ -146,7 +149,7 @@ void Place(Draft* draft, TileId tile, int64_t stack) {
   }
   if (!IsCore(tile)) return;
   config.stack_bytes = stack;
-  config.stack_address = compat ? 0 : end;
+  config.stack_address = below ? 0 : end;
 }
 
 }  // namespace

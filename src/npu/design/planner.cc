@@ -71,6 +71,8 @@ Plan MakePlan(const Design& design, KernelLookup lookup) {
   return std::move(draft.plan);
 }
 
+Plan MakePlan(const Design& design) { return MakePlan(design, FindKernel); }
+
 std::string MemoryMap(const Plan& plan) {
   std::string text;
   for (const auto& [id, tile] : plan.config.tiles) {

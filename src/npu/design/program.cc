@@ -282,7 +282,7 @@ class Lowering {
                                                                      : 4;
     const Arg& arg = op.args[i];
     const int64_t has = arg.kind == Arg::Kind::kElement
-                            ? SideOf(arg.name).ring->element_bytes
+                            ? SideOf(arg.name).ring->element_bytes - arg.offset
                             : StaticNamed(arg.name).first->bytes - arg.value;
     if (has >= want.elements * item) return;
     Refuse(fmt::format("kernel {} reads or writes {} bytes of {}, which has {}",
@@ -327,6 +327,10 @@ class Lowering {
         break;
     }
     const Side& side = SideOf(arg.name);
+    if (arg.offset < 0 || arg.offset >= side.ring->element_bytes) {
+      Refuse(fmt::format("byte {} of an element of fifo {}, which has {}",
+                         arg.offset, arg.name, side.ring->element_bytes));
+    }
     if (arg.value < 0 || arg.value >= side.held) {
       Refuse(fmt::format("uses element {} of fifo {} while holding {}",
                          arg.value, arg.name, side.held));
@@ -336,7 +340,7 @@ class Lowering {
         (side.next - side.held + static_cast<int>(arg.value) + depth) % depth;
     return {CoreArg::Kind::kBuffer,
             MemoryWindow(core_.tile, side.ring->tile) +
-                side.ring->addresses[static_cast<size_t>(turn)]};
+                side.ring->addresses[static_cast<size_t>(turn)] + arg.offset};
   }
 
   CoreArg LowerIndex(const Arg& arg) const {
@@ -403,6 +407,22 @@ int64_t StackNeed(const Draft& draft, const CoreDesign& core) {
       frame = std::max<int64_t>(frame, kernel->frame_bytes);
   }
   return kCoreFrames + frame;
+}
+
+int64_t TableBytes(const Draft& draft, TileId tile) {
+  int64_t bytes = 0;
+  std::set<std::string> kernels;
+  for (const CoreDesign& core : draft.design->cores) {
+    if (core.tile != tile) continue;
+    for (const Op& op : core.program) {
+      if (op.kind != Op::Kind::kCall) continue;
+      const KernelInfo* kernel = draft.lookup(op.name);
+      if (kernel != nullptr && kernels.insert(op.name).second) {
+        bytes += kernel->data_bytes;
+      }
+    }
+  }
+  return bytes;
 }
 
 void LowerPrograms(Draft* draft) {

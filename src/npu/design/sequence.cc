@@ -48,6 +48,7 @@ class Sequencer {
 
   void Run() {
     const std::vector<Step>& steps = draft_.design->sequence;
+    if (draft_.design->paced) CountTasks(steps);
     for (size_t i = 0; i < steps.size(); ++i) {
       switch (steps[i].kind) {
         case Step::Kind::kTask:
@@ -155,6 +156,30 @@ class Sequencer {
     return bd;
   }
 
+  // Paced: which channels get more tasks than their queue takes; all but the
+  // last of those tell when they are done.
+  void CountTasks(const std::vector<Step>& steps) {
+    for (const Step& step : steps) {
+      if (step.kind != Step::Kind::kTask) continue;
+      const End& end = EndOf(step);
+      ++tasks_left_[{end.spec->tile, end.direction, end.channel}];
+    }
+    for (const auto& [key, count] : tasks_left_) {
+      if (count > kTaskQueueDepth) crowded_.insert(key);
+    }
+  }
+
+  // Paced: waits for the channel's oldest task if there is a token to wait for.
+  bool WaitForOldest(const Key& key, Channel* channel) {
+    if (!draft_.design->paced || channel->open.empty() ||
+        !channel->open.front().token) {
+      return false;
+    }
+    AddWait(key, 1);
+    Retire(key, channel);
+    return true;
+  }
+
   // Known to be done: every task up to the first that told so.
   void Retire(const Key& key, Channel* channel) {
     while (!channel->open.empty()) {
@@ -165,7 +190,7 @@ class Sequencer {
     }
   }
 
-  int TakeDescriptor(const Step& step, const End& end) {
+  int FreeDescriptor(const Step& step, const End& end) {
     const TileId tile = end.spec->tile;
     const TileKind kind = KindOf(tile);
     const int all = LimitsOf(kind).buffer_descriptors;
@@ -179,10 +204,25 @@ class Sequencer {
       }
       if (busy_.insert({tile, id}).second) return id;
     }
-    Refuse(draft_,
-           fmt::format("{}: a task on {} finds no free buffer descriptor of "
-                       "{}; wait for one first",
-                       Label(tile), end.Label(), limit - first));
+    return -1;
+  }
+
+  int TakeDescriptor(const Step& step, const End& end) {
+    const TileId tile = end.spec->tile;
+    while (true) {
+      const int id = FreeDescriptor(step, end);
+      if (id >= 0) return id;
+      bool waited = false;
+      for (auto& [key, channel] : channels_) {
+        if (std::get<0>(key) != tile || waited) continue;
+        waited = WaitForOldest(key, &channel);
+      }
+      if (waited) continue;
+      Refuse(draft_,
+             fmt::format("{}: a task on {} finds no free buffer descriptor; "
+                         "wait for one first",
+                         Label(tile), end.Label()));
+    }
   }
 
   void Task(size_t index, const Step& step) {
@@ -190,7 +230,8 @@ class Sequencer {
     const TileId tile = end.spec->tile;
     const Key key{tile, end.direction, end.channel};
     Channel& channel = channels_[key];
-    if (static_cast<int>(channel.open.size()) == kTaskQueueDepth) {
+    if (static_cast<int>(channel.open.size()) == kTaskQueueDepth &&
+        !WaitForOldest(key, &channel)) {
       Refuse(draft_, fmt::format("{}: a task on {} is number {} in the queue, "
                                  "want at most {}; wait for one first",
                                  Label(tile), end.Label(),
@@ -203,6 +244,8 @@ class Sequencer {
                      .descriptor = Describe(step, end),
                      .runs = step.runs,
                      .token = step.token};
+    if (crowded_.contains(key) && tasks_left_[key] > 1) task.token = true;
+    --tasks_left_[key];
     BufferDescriptor& bd = task.descriptor;
     bd.id = TakeDescriptor(step, end);
     if (step.runs < 1 || step.runs > kMaxRuns) {
@@ -212,7 +255,7 @@ class Sequencer {
     Place(step, end, &task);
     CheckDescriptor(draft_, tile, "task on " + end.Label(), bd, end.direction);
     Push(key, task, &channel);
-    channel.open.push_back({bd.id, step.token});
+    channel.open.push_back({bd.id, task.token});
     draft_.plan.tasks.push_back(std::move(task));
   }
 
@@ -377,6 +420,8 @@ class Sequencer {
   std::map<Key, Channel> channels_;
   std::set<std::pair<TileId, int>> busy_;
   std::set<std::pair<TileId, int>> reserved_;
+  std::map<Key, int> tasks_left_;
+  std::set<Key> crowded_;
 };
 
 }  // namespace

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "npu/design/designs.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include "base/error.h"
+#include "npu/design/planner.h"
+
+namespace sotto::npu {
+namespace {
+
+TEST(Designs, EachOfTheListIsPlanned) {
+  for (const DesignInfo& info : Designs()) {
+    SCOPED_TRACE(info.name);
+    const Plan plan = MakePlan(MakeDesign(info.name));
+    EXPECT_FALSE(plan.stream.ops.empty());
+    EXPECT_EQ(Decode(Encode(plan.stream)), plan.stream);
+  }
+}
+
+TEST(Designs, EveryKernelHasADesign) {
+  for (const KernelInfo& kernel : Kernels()) {
+    SCOPED_TRACE(kernel.name);
+    const std::string name = "single/" + std::string(kernel.name);
+    const Plan plan = MakePlan(MakeDesign(name));
+    EXPECT_LE(plan.config.host_buffer_bytes.size(), size_t{kMaxHostBuffers});
+  }
+}
+
+TEST(Designs, NamesNearAnotherAreTold) {
+  try {
+    MakeDesign("atention-16");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kNotFound);
+    EXPECT_THAT(error.what(), testing::HasSubstr("did you mean"));
+  }
+}
+
+// R1: the published stream of four columns.
+TEST(Designs, R1FourColumnStreamHasThePublishedSum) {
+  const Plan plan = MakePlan(MakeDesign("attention-4col-published"));
+  const std::vector<uint32_t> words = Encode(plan.stream);
+  EXPECT_EQ(plan.stream.ops.size(), 32u);
+  EXPECT_EQ(words.size() * 4, 1152u);
+  EXPECT_EQ(crc32(0, reinterpret_cast<const Bytef*>(words.data()),
+                  static_cast<uInt>(4 * words.size())),
+            0x0022500eu);
+}
+
+// K6: at most five buffers and one wait for all columns.
+TEST(Designs, FourColumnsEndInOneWait) {
+  const Plan plan = MakePlan(MakeDesign("attention-4col"));
+  EXPECT_LE(plan.config.host_buffer_bytes.size(), 5u);
+  int waits = 0;
+  for (const TxnOp& op : plan.stream.ops) {
+    if (op.kind == TxnOp::Kind::kWaitToken) ++waits;
+  }
+  EXPECT_EQ(waits, 1);
+  EXPECT_EQ(plan.stream.ops.back().kind, TxnOp::Kind::kWaitToken);
+  EXPECT_EQ(plan.stream.ops.back().columns, 4);
+}
+
+// N11: 1.5 MB in and out, 24 chunks of 32,768 elements; R7: the mem tile is
+// full to the byte.
+TEST(Designs, N11StreamHasThePublishedNumbers) {
+  const Plan plan = MakePlan(MakeDesign("stream"));
+  EXPECT_EQ(plan.config.host_buffer_bytes[0], 1536000);
+  EXPECT_EQ(plan.config.host_buffer_bytes[1], 1536000);
+  int64_t rows = 0;
+  for (const PlannedTask& task : plan.tasks) {
+    if (task.direction == Direction::kMM2S) rows += task.descriptor.words;
+  }
+  EXPECT_EQ(rows * 2, 24 * 32768);
+  int64_t used = 0;
+  for (const PlacedBuffer& b : plan.config.tiles.at({0, 1}).buffers) {
+    EXPECT_EQ(b.bytes, 64 * 1024);
+    used += b.bytes;
+  }
+  EXPECT_EQ(used, 512 * 1024);
+}
+
+// T9: a core never ends.
+TEST(Designs, ProgramsAreEndless) {
+  for (const DesignInfo& info : Designs()) {
+    const Plan plan = MakePlan(MakeDesign(info.name));
+    for (const auto& [tile, config] : plan.config.tiles) {
+      if (config.program.empty()) continue;
+      EXPECT_EQ(config.program.front().value, CoreOp::kForever) << info.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sotto::npu
