@@ -53,6 +53,18 @@ void AddEnds(Draft* draft, const Fifo& fifo) {
   }
 }
 
+// A FIFO may end at a tile twice.
+int AddRing(Draft* draft, Ring ring, int consumer) {
+  for (const Ring& other : draft->rings) {
+    if (other.tile == ring.tile && other.name == ring.name) {
+      ring.name = fmt::format("{}#{}", ring.name, consumer);
+      break;
+    }
+  }
+  draft->rings.push_back(std::move(ring));
+  return static_cast<int>(draft->rings.size()) - 1;
+}
+
 // The ring of a core's end, or of a FIFO shared by two cores.
 void AddCoreRing(Draft* draft, End* end) {
   const int takes = end->consumer < 0 ? end->fifo->repeat : 1;
@@ -61,8 +73,7 @@ void AddCoreRing(Draft* draft, End* end) {
             .depth = end->spec->depth,
             .element_bytes = end->element_bytes};
   ring.parts.push_back({.bytes = end->element_bytes, .takes = takes});
-  end->ring = static_cast<int>(draft->rings.size());
-  draft->rings.push_back(std::move(ring));
+  end->ring = AddRing(draft, std::move(ring), end->consumer);
 }
 
 void AddShared(Draft* draft, const Fifo& fifo) {
@@ -170,10 +181,10 @@ void AddLink(Draft* draft, const Link& link) {
                                "element has {}",
                                whole.Label(), at, whole.element_bytes));
   }
+  const int added = AddRing(draft, std::move(ring), whole.consumer);
   for (const auto* side : {&ends.in, &ends.out}) {
-    for (End* end : *side) end->ring = static_cast<int>(draft->rings.size());
+    for (End* end : *side) end->ring = added;
   }
-  draft->rings.push_back(std::move(ring));
 }
 
 // Links are found by any of their FIFOs; each makes its ring once, where the
@@ -195,7 +206,7 @@ const Link* LinkOf(const Draft& draft, const End& end) {
   return nullptr;
 }
 
-void AddRing(Draft* draft, End* end) {
+void AddRingOf(Draft* draft, End* end) {
   if (end->ring >= 0 || end->spec->by_tasks) return;
   const TileKind kind = KindOf(end->spec->tile);
   if (kind == TileKind::kShim) return;
@@ -286,7 +297,7 @@ void ResolveFifos(Draft* draft) {
       continue;
     }
     for (int i = -1; i < static_cast<int>(fifo.consumers.size()); ++i) {
-      AddRing(draft, &draft->EndOf(fifo, i));
+      AddRingOf(draft, &draft->EndOf(fifo, i));
     }
   }
   AddStatics(draft);

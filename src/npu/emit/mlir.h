@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// A planned design as MLIR text of mlir-aie's dialects (aie, aiex): tiles,
+// buffers and locks with the plan's addresses, DMA chains, flows, core
+// programs, the runtime sequence. aiecc compiles it; routes are left to it.
+#pragma once
+
+#include <string>
+
+#include "npu/design/design.h"
+#include "npu/design/planner.h"
+
+namespace sotto::npu {
+
+enum class MlirForm : uint8_t {
+  // As people write it, and as mlir-aie's tools read it.
+  kCustom,
+  // Every operation of the aie dialects spelt out, so that a plain mlir-opt
+  // with --allow-unregistered-dialect can check the text.
+  kGeneric,
+};
+
+// `design` is what `plan` was made from. `archive` is linked with every core.
+// Throws Error(kUnsupported) for a task that mlir-aie cannot express.
+std::string EmitMlir(const Design& design, const Plan& plan, MlirForm form,
+                     const std::string& archive = "kernels.a");
+
+}  // namespace sotto::npu

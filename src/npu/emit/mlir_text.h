@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// Lines of MLIR in one of two forms, indented by their blocks.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "npu/emit/mlir.h"
+
+namespace sotto::npu {
+
+class MlirText {
+ public:
+  explicit MlirText(MlirForm form) : generic_(form == MlirForm::kGeneric) {}
+  void Line(std::string_view custom, std::string_view generic) {
+    text_.append(static_cast<size_t>(2 * depth_), ' ');
+    text_.append(generic_ ? generic : custom).push_back('\n');
+  }
+  void Open(std::string_view custom, std::string_view generic) {
+    Line(custom, generic);
+    ++depth_;
+  }
+  void Close(std::string_view custom, std::string_view generic) {
+    --depth_;
+    Line(custom, generic);
+  }
+  void Indent() { ++depth_; }
+  void Label(std::string_view label) {
+    --depth_;
+    Line(label, label);
+    ++depth_;
+  }
+  void LabelGeneric(std::string_view label) {
+    if (generic_) Label(label);
+  }
+  std::string Take() { return std::move(text_); }
+
+ private:
+  bool generic_;
+  int depth_ = 0;
+  std::string text_;
+};
+
+// Letters, digits and underscores of a name.
+std::string Identifier(std::string_view name);
+// Whether an address of the array's registers belongs to a descriptor, or is a
+// task queue.
+bool IsDescriptorAddress(uint32_t address);
+bool IsQueueAddress(uint32_t address);
+
+}  // namespace sotto::npu
