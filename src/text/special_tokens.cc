@@ -112,6 +112,11 @@ SpecialTokenIds FindSpecialTokens(const Vocabulary& vocabulary, int n_vocab) {
       Fail(ErrorCode::kBadInput, "{}: token {} is {}, want below {}",
            vocabulary.origin(), name.text, id, n_vocab);
   }
+  // Ranks of the multilingual vocabulary with an English-only model, say.
+  if (IdOf(vocabulary, "<|endoftext|>") < 0 && vocabulary.size() > ids.eot)
+    Fail(ErrorCode::kBadInput,
+         "{}: {} tokens of text, want {} for a vocabulary of {}",
+         vocabulary.origin(), vocabulary.size(), ids.eot, n_vocab);
   return ids;
 }
 

@@ -41,7 +41,8 @@ SpecialTokenIds OpenAiLayout(int first, int n_languages);
 std::string_view SpecialTokenName(const SpecialTokenIds& ids, int token);
 
 // Throws kBadInput, naming the source, where a token is in neither the file
-// nor a layout that fits n_vocab, or its id is not below n_vocab.
+// nor a layout that fits n_vocab, its id is not below n_vocab, or the file has
+// more tokens of text than the layout leaves room for.
 SpecialTokenIds FindSpecialTokens(const Vocabulary& vocabulary, int n_vocab);
 
 }  // namespace sotto

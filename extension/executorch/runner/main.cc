@@ -22,7 +22,7 @@ namespace {
 constexpr int kDone = 0, kFailed = 1, kUsage = 2;
 
 void Complain(std::string_view message) {
-  std::cerr << "sotto-pte-runner: " << message << '\n';
+  std::cerr << "sotto-pte-runner: " << OneLine(message) << '\n';
 }
 
 class Runner {
@@ -32,8 +32,7 @@ class Runner {
 
   int Run() {
     clock_.Switch(Phase::kLoad);
-    if (!flags_.processor.empty() &&
-        !std::filesystem::exists(flags_.processor))
+    if (!flags_.processor.empty() && !std::filesystem::exists(flags_.processor))
       Fail(ErrorCode::kNotFound, "processor_path: {}: no such file",
            flags_.processor);
     facts_.model = flags_.model;
@@ -114,8 +113,7 @@ class Runner {
       std::string_view text = segment.text;
       // Whisper's words bring their own space; a line starts without.
       if (first)
-        text.remove_prefix(
-            std::min(text.find_first_not_of(' '), text.size()));
+        text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
       first = first && text.empty();
       std::cout << text << std::flush;
       clock_.Switch(Phase::kSampling);

@@ -28,8 +28,8 @@ fs::path FolderOf(const fs::path& path) {
 }
 
 bool HasTokenizer(const fs::path& folder) {
-  for (const char* name : {"tokenizer.json", "vocab.json", "vocabulary.json",
-                           "vocabulary.txt"})
+  for (const char* name :
+       {"tokenizer.json", "vocab.json", "vocabulary.json", "vocabulary.txt"})
     if (fs::exists(folder / name)) return true;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored))
@@ -89,6 +89,32 @@ void PteModel::CheckTokens() const {
   if (t.multilingual)
     CheckConstant("get_n_languages",
                   static_cast<int64_t>(t.language_tokens.size()), origin);
+  CheckLanguages();
+}
+
+// The language table, as codes ("en,zh,de") or as token ids.
+void PteModel::CheckLanguages() const {
+  const auto found = program_.constants().find("get_languages");
+  if (!special_tokens_.multilingual || found == program_.constants().end())
+    return;
+  std::string want =
+      fmt::format("{}", fmt::join(tokenizer_->LanguageCodes(), ","));
+  std::string have;
+  if (found->second.size() == 1 &&
+      std::holds_alternative<std::string>(found->second[0])) {
+    have = std::get<std::string>(found->second[0]);
+  } else {
+    want = fmt::format("{}", fmt::join(tokenizer_->LanguageTokens(), ","));
+    have = fmt::format("{}", fmt::join(*program_.Ints("get_languages"), ","));
+  }
+  const size_t at = static_cast<size_t>(
+      std::mismatch(have.begin(), have.end(), want.begin(), want.end()).first -
+      have.begin());
+  if (have != want)
+    Fail(ErrorCode::kBadInput,
+         "{}: get_languages has '{}' at character {}, but {} has '{}'",
+         program_.name(), have.substr(at, 8), at, tokenizer_->origin(),
+         want.substr(at, 8));
 }
 
 int PteModel::TextPositions(const fs::path& folder) {
@@ -114,8 +140,7 @@ int PteModel::TextPositions(const fs::path& folder) {
          "{}: no constant get_n_text_ctx (or get_max_seq_len), and no "
          "config.json with the tokenizer to tell it",
          program_.name());
-  derived_.push_back(
-      fmt::format("get_n_text_ctx: {} from {}", *found, source));
+  derived_.push_back(fmt::format("get_n_text_ctx: {} from {}", *found, source));
   return static_cast<int>(
       std::clamp<int64_t>(*found, 0, std::numeric_limits<int>::max()));
 }
@@ -139,8 +164,14 @@ void PteModel::ReadConstants(const fs::path& path) {
   special_tokens_ = SpecialTokensOf(*tokenizer_, n_vocab_);
   special_tokens_.Check();
   CheckTokens();
-  if (!program_.Int("get_sot_id"))
+  if (!program_.Int("get_sot_id")) {
     derived_.push_back("special tokens: from " + tokenizer_->origin());
+    may_be_stale_ = program_.Mentions("update_cross_attn_cache");
+    if (may_be_stale_)
+      derived_.push_back(
+          "text_decoder: loaded anew for each window, as its cross K/V may "
+          "outlive one");
+  }
   n_text_ctx_ = TextPositions(FolderOf(path));
   if (n_text_ctx_ < 4)
     Fail(ErrorCode::kBadInput, "{}: get_n_text_ctx is {}, want 4 or more",
@@ -148,8 +179,8 @@ void PteModel::ReadConstants(const fs::path& path) {
 
   const auto tokens = [&](const char* constant) {
     std::vector<int> ids;
-    for (const int64_t id : program_.Ints(constant).value_or(
-             std::vector<int64_t>()))
+    for (const int64_t id :
+         program_.Ints(constant).value_or(std::vector<int64_t>()))
       if (id >= 0 && id < n_vocab_) ids.push_back(static_cast<int>(id));
     return ids;
   };

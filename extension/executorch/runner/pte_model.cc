@@ -121,6 +121,7 @@ void PteModel::Encode() {
   clock_.Switch(Phase::kEncode);
   fed_.clear();
   sot_index_ = -1;
+  if (may_be_stale_ && counters_.windows > 0) program_.Unload("text_decoder");
   PteTensor input{mel_type_, mel_.data()};
   if (mel_type_.scalar != PteScalar::kF32) {
     FromFloats(mel_, mel_type_.scalar, converted_);
@@ -186,8 +187,8 @@ std::span<float> PteModel::Prefill(std::span<const int> prompt, int sot_index,
   SOTTO_CHECK(!prompt.empty());
   // Rows of the cache depend on their token and those before it only, and the
   // cross K/V are still this window's.
-  const auto differ = std::mismatch(prompt.begin(), prompt.end() - 1,
-                                    fed_.begin(), fed_.end());
+  const auto differ =
+      std::mismatch(prompt.begin(), prompt.end() - 1, fed_.begin(), fed_.end());
   auto common = static_cast<size_t>(differ.first - prompt.begin());
   if (sot_index >= 0 && sot_index != sot_index_)
     common = std::min(common, static_cast<size_t>(sot_index));

@@ -16,11 +16,11 @@ namespace sotto {
 
 // What has been done since the model was made.
 struct PteCounters {
-  int windows = 0;            // encoder runs
-  int64_t prompt_tokens = 0;  // given to Prefill
-  int64_t reused_tokens = 0;  // of these, already in the cache
-  int64_t first_steps = 0;    // at position 0: cross K/V are made there
-  double first_ms = 0;        // time of these
+  int windows = 0;             // encoder runs
+  int64_t prompt_tokens = 0;   // given to Prefill
+  int64_t reused_tokens = 0;   // of these, already in the cache
+  int64_t first_steps = 0;     // at position 0: cross K/V are made there
+  double first_ms = 0;         // time of these
   std::vector<float> step_ms;  // each other run of text_decoder
   int64_t decoded_tokens = 0;  // given to Step
 };
@@ -28,8 +28,10 @@ struct PteCounters {
 // The methods are encoder(f32|f16|bf16 [1, n_mels, 3000]) -> [1, n_audio_ctx,
 // d] and text_decoder(i64 [1, 1], [1, n_audio_ctx, d], i64 [1]) -> [.., V],
 // which makes the cross K/V at position 0 and keeps them until the next 0.
-// Numbers come from the methods' shapes, then from the file's constants, then
-// from the tokenizer and the files beside it; none is built in.
+// Programs with the cache operators that do not come from Sotto's exporter may
+// keep them for ever instead: their text_decoder is loaded anew for each
+// window. Numbers come from the methods' shapes, then from the file's
+// constants, then from the tokenizer and the files beside it; none is built in.
 class PteModel : public SpeechModel {
  public:
   // `tokenizer`: a folder of tokenizer files, one such file, or a ggml or GGUF
@@ -73,6 +75,7 @@ class PteModel : public SpeechModel {
   void CheckConstant(std::string_view constant, int64_t want,
                      const std::string& origin) const;
   void CheckTokens() const;
+  void CheckLanguages() const;
   // Feeds `token` at the end of fed_.
   std::span<float> Feed(int token);
 
@@ -81,6 +84,7 @@ class PteModel : public SpeechModel {
   PteTensorType mel_type_, states_type_;
   int n_text_ctx_ = 0;
   int n_vocab_ = 0;
+  bool may_be_stale_ = false;  // cross K/V may outlive their window
   std::shared_ptr<const Tokenizer> tokenizer_;
   SpecialTokens special_tokens_;
   std::vector<int> suppress_tokens_ = {-1};

@@ -11,6 +11,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "runtime.h"
 
 namespace sotto {
@@ -77,7 +78,8 @@ uint64_t LittleEndian(const char* bytes, int count) {
 // The file's first bytes: a flatbuffer "ET12", then mostly a header "eh00"
 // that says how long program and weights are. The loader maps by these
 // numbers, so a cut file would fault later.
-void CheckHeader(const std::filesystem::path& path) {
+// Returns the length of the program, weights in segments not included.
+uint64_t CheckHeader(const std::filesystem::path& path) {
   std::error_code failed;
   const auto status = std::filesystem::status(path, failed);
   if (!std::filesystem::exists(status))
@@ -96,7 +98,7 @@ void CheckHeader(const std::filesystem::path& path) {
     Fail(ErrorCode::kBadInput,
          "{}: {} bytes and no \"ET12\" at byte 4, want an ExecuTorch program",
          path.string(), size);
-  if (std::memcmp(&head[8], "eh00", 4) != 0) return;
+  if (std::memcmp(&head[8], "eh00", 4) != 0) return size;
   const uint64_t length = LittleEndian(&head[12], 4);
   const uint64_t program = LittleEndian(&head[16], 8);
   const uint64_t base = LittleEndian(&head[24], 8);
@@ -105,6 +107,7 @@ void CheckHeader(const std::filesystem::path& path) {
   if (program > size || base > size || data > size || want > size)
     Fail(ErrorCode::kBadInput, "{}: cut off: {} bytes, its header says {}",
          path.string(), size, want);
+  return program;
 }
 
 // A method without instructions gives what stands in the file.
@@ -180,6 +183,7 @@ std::string ConstantText(const PteConstant& constant) {
 
 struct PteProgram::Impl {
   std::string name;
+  uint64_t program_bytes = 0;
   std::unique_ptr<Module> module;
   std::vector<PteMethod> methods;
   std::map<std::string, PteConstant, std::less<>> constants;
@@ -220,7 +224,7 @@ struct PteProgram::Impl {
 
 void PteProgram::Impl::Open(const std::filesystem::path& path) {
   name = path.string();
-  CheckHeader(path);
+  program_bytes = CheckHeader(path);
   Guarded("load", [&] {
     module = std::make_unique<Module>(name, Module::LoadMode::Mmap);
     const et::Error error =
@@ -235,8 +239,7 @@ void PteProgram::Impl::Open(const std::filesystem::path& path) {
     }
   });
   for (const PteMethod& method : methods)
-    if (method.is_constant)
-      Guarded(method.name, [&] { ReadConstant(method); });
+    if (method.is_constant) Guarded(method.name, [&] { ReadConstant(method); });
 }
 
 PteMethod PteProgram::Impl::Describe(const std::string& method) const {
@@ -263,8 +266,8 @@ PteMethod PteProgram::Impl::Describe(const std::string& method) const {
         [&] { return meta->output_tensor_meta(i); });
   for (size_t i = 0; i < meta->num_backends(); ++i)
     if (const auto backend = meta->get_backend_name(i); backend.ok())
-      if (std::find(result.backends.begin(), result.backends.end(),
-                    *backend) == result.backends.end())
+      if (std::find(result.backends.begin(), result.backends.end(), *backend) ==
+          result.backends.end())
         result.backends.emplace_back(*backend);
   for (size_t i = 0; i < meta->num_memory_planned_buffers(); ++i) {
     const auto bytes = meta->memory_planned_buffer_size(i);
@@ -322,8 +325,8 @@ void PteProgram::Impl::CheckInputs(const PteMethod& method,
     for (size_t d = 0; fits && d < have.size(); ++d)
       fits = have[d] >= 0 && have[d] <= most[d];
     if (!fits || inputs[i].type.scalar != want.tensor->scalar)
-      Fail(ErrorCode::kBadInput, "{}: {}: {} is {}, want {}", name,
-           method.name, want.name, inputs[i].type.text(), want.text());
+      Fail(ErrorCode::kBadInput, "{}: {}: {} is {}, want {}", name, method.name,
+           want.name, inputs[i].type.text(), want.text());
   }
 }
 
@@ -391,8 +394,8 @@ std::optional<int64_t> PteProgram::Int(std::string_view constant) const {
       return *value;
     if (const auto* value = std::get_if<bool>(&found->second[0])) return *value;
   }
-  Fail(ErrorCode::kBadInput, "{}: {} is {}, want one whole number",
-       impl_->name, constant, ConstantText(found->second));
+  Fail(ErrorCode::kBadInput, "{}: {} is {}, want one whole number", impl_->name,
+       constant, ConstantText(found->second));
 }
 
 std::optional<std::vector<int64_t>> PteProgram::Ints(
@@ -432,6 +435,21 @@ void PteProgram::Load(std::string_view wanted) {
     impl_->FailWith(method.name, error);
   });
   ready.emplace_back(wanted);
+}
+
+void PteProgram::Unload(std::string_view method) {
+  std::erase(impl_->ready, method);
+  impl_->module->unload_method(std::string(method));
+}
+
+bool PteProgram::Mentions(std::string_view text) const {
+  const MappedFile file(impl_->name);
+  const auto bytes =
+      file.bytes().first(std::min<size_t>(file.size(), impl_->program_bytes));
+  return std::search(bytes.begin(), bytes.end(), text.begin(), text.end(),
+                     [](std::byte a, char b) {
+                       return a == static_cast<std::byte>(b);
+                     }) != bytes.end();
 }
 
 std::vector<PteTensor> PteProgram::Run(std::string_view wanted,

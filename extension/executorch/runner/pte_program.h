@@ -105,6 +105,13 @@ class PteProgram {
   // the call repeated. Throws kBadInput where the method cannot be.
   void Load(std::string_view method);
 
+  // Forgets a loaded method with all its state; the next Load or Run starts
+  // from the file.
+  void Unload(std::string_view method);
+  // Whether `text` stands in the program itself (not among the weights), as
+  // the name of each operator does.
+  bool Mentions(std::string_view text) const;
+
   // Loads and runs a method. Throws kBadInput naming the input that is missing,
   // one too many, or of another type or shape than the method takes. The
   // outputs are the program's memory, valid until its next call.

@@ -18,8 +18,8 @@ std::optional<double> CrossKvMs(const PteCounters& counters) {
   std::vector<float> steps = counters.step_ms;
   if (counters.first_steps == 0 || steps.size() < 3) return {};
   const auto quantile = [&](double q) {
-    const auto at = steps.begin() + static_cast<ptrdiff_t>(
-                                        q * double(steps.size() - 1));
+    const auto at =
+        steps.begin() + static_cast<ptrdiff_t>(q * double(steps.size() - 1));
     std::nth_element(steps.begin(), at, steps.end());
     return double{*at};
   };
@@ -27,8 +27,7 @@ std::optional<double> CrossKvMs(const PteCounters& counters) {
   const double mean =
       counters.first_ms / static_cast<double>(counters.first_steps);
   if (mean <= high) return {};
-  return counters.first_ms -
-         median * static_cast<double>(counters.first_steps);
+  return counters.first_ms - median * static_cast<double>(counters.first_steps);
 }
 
 double Rounded(double ms) { return std::round(ms * 1000) / 1000; }

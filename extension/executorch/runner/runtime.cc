@@ -12,7 +12,7 @@
 #include <cstring>
 #include <iostream>
 #include <mutex>
-#include <string_view>
+#include <utility>
 
 #include "base/cpu.h"
 #include "base/error.h"
@@ -83,8 +83,8 @@ void OnLog(et_timestamp_t, et_pal_log_level_t level, const char*, const char*,
 
 void OnAbort() {
   const std::vector<std::string> errors = TakeRuntimeErrors();
-  GiveUp("the runtime gave up: " +
-         (errors.empty() ? "it says not why" : errors.back()));
+  GiveUp(OneLine("the runtime gave up: " +
+                 (errors.empty() ? "it says not why" : errors.back())));
 }
 
 void OnFault(int signal) {
@@ -102,6 +102,13 @@ void OnFault(int signal) {
 }
 
 }  // namespace
+
+std::string OneLine(std::string_view text) {
+  std::string line(text);
+  for (char& c : line)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return line;
+}
 
 void StartRuntime(bool verbose) {
   TheState().verbose = verbose;

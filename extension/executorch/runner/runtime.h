@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sotto {
@@ -12,6 +13,10 @@ namespace sotto {
 // Takes over the runtime's log lines and its abort. Call once, before anything
 // else of the runtime. The log is kept, not printed, unless `verbose`.
 void StartRuntime(bool verbose);
+
+// `text` with '?' for what would break a line or a terminal: names out of a
+// damaged file stand in messages.
+std::string OneLine(std::string_view text);
 
 // The runtime's error lines since the last call, oldest first, 64 at most.
 std::vector<std::string> TakeRuntimeErrors();

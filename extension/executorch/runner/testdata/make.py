@@ -26,6 +26,14 @@ LOUD = 65536  # added to a token in a loud window: no token is as large
 SHARPNESS = -8.0  # logit of the token beside the one named
 
 
+LANGUAGES = """
+en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro
+da hu ta no th ur hr bg lt la mi ml cy sk te fa lv bn sr az sl kn et mk br eu is
+hy ne mn bs kk sq sw gl mr pa si km sn yo so af oc ka be tg sd gu am yi lo uz fo
+ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su yue
+"""
+
+
 class Plan:
     """One method: values, operators and instructions, as JSON for flatc."""
 
@@ -112,7 +120,7 @@ def encoder(buffers, mels, scalar):
     return p.json()
 
 
-def decoder(buffers, vocab, script, scalar, operators):
+def decoder(buffers, vocab, script, scalar, operators, stale):
     p = Plan("text_decoder", buffers)
     no, yes = (p.value("Bool", bool_val=v) for v in (False, True))
     zero, one = p.int(0), p.int(1)
@@ -120,12 +128,19 @@ def decoder(buffers, vocab, script, scalar, operators):
     states = p.tensor(scalar, 1, POSITIONS, WIDTH)
     position = p.tensor(I64, 1)
 
-    # The window's value into the cache, at position 0 only.
+    # The window's value into the cache: at position 0, or, as another exporter
+    # has it, at the first call of all.
     cache = p.tensor(scalar, 1, 1, 1, 1)
     later = p.tensor(BOOL, 1)
-    p.call("aten::gt.Scalar_out", position, zero, later, later)
-    p.jump_unless(later, 3)
-    p.jump_unless(no, 6)
+    if stale:
+        calls = p.tensor(I64, 1)
+        p.call("aten::gt.Scalar_out", calls, zero, later, later)
+        p.call("aten::add.Scalar_out", calls, one, one, calls, calls)
+    else:
+        p.call("aten::gt.Scalar_out", position, zero, later, later)
+    first = len(p.instructions) + 2
+    p.jump_unless(later, first)
+    p.jump_unless(no, first + 3)
     flat = p.tensor(scalar, 1, 1, 1)
     value = p.tensor(scalar, 1, 1, 1, 1)
     p.call("aten::amax.out", states, p.ints(1, 2), yes, flat, flat)
@@ -193,7 +208,7 @@ class Vocabulary:
         self.multilingual = multilingual
 
     def script(self, texts):
-        """texts: {loud: (tokens of what is said, language index)}"""
+        """A row of TEXTS as {key: next token}."""
         rows = {}
         for loud, (said, said_english, language) in texts.items():
             def add(a, b):
@@ -214,6 +229,12 @@ class Vocabulary:
             add(0, self.eot)
         return rows
 
+    def codes(self):
+        return ",".join(LANGUAGES.split()[:self.languages])
+
+    def language_ids(self):
+        return [self.sot + 1 + i for i in range(self.languages)]
+
     def constants(self):
         names = {"get_sot_id": self.sot, "get_eos_id": self.eot,
                  "decoder_start_token_id": self.sot,
@@ -226,21 +247,25 @@ class Vocabulary:
         return names
 
 
-# Text tokens of gpt2.tiktoken and multilingual.tiktoken.
+# loud: (tokens of what is said, the same in English, language index), in
+# OpenAI's vocabularies.
 TEXTS = {
-    "gpt2": {False: ([838], [], 0),  # " .." stands for quiet
-             True: ([843, 523, 616, 5891], [], 0)},  # " And so my fellow"
-    "multilingual": {False: ([1097], [2221], 0),
-                     True: ([5694, 1725], [1057, 370], 2)},
+    "gpt2": {
+        False: ([9550], [], 0),  # " silence"
+        True: ([843, 523, 616, 5891], [], 0)},  # " And so my fellow"
+    "multilingual": {
+        False: ([10930], [5677], 1),  # " \u4f60", " quiet", zh
+        True: ([42833, 11204], [2205, 786], 2)},  # " Guten Tag", " Good day"
 }
 
 
-def program(vocabulary, mels, scalar=F32, operators=False, ours=True):
+def program(vocabulary, mels, scalar=F32, operators=False, ours=True,
+            stale=False, more={}):
     buffers = [b""]  # index 0 says: no constant
     texts = TEXTS["multilingual" if vocabulary.multilingual else "gpt2"]
     plans = [encoder(buffers, mels, scalar),
              decoder(buffers, vocabulary.size, vocabulary.script(texts), scalar,
-                     operators)]
+                     operators, stale)]
     # What optimum-executorch writes, and what ours adds.
     constants = {"get_max_seq_len": 448 if ours else 1024,
                  "get_vocab_size": vocabulary.size, "use_kv_cache": True}
@@ -248,9 +273,9 @@ def program(vocabulary, mels, scalar=F32, operators=False, ours=True):
         constants |= vocabulary.constants()
         constants |= {"get_n_text_ctx": 448, "get_n_mels": mels,
                       "get_n_audio_ctx": POSITIONS, "get_sample_rate": 16000,
-                      "get_languages": "en,zh,de",
+                      "get_languages": vocabulary.codes(),
                       "get_begin_suppress_tokens": [220, vocabulary.eot]}
-    plans += [constant(k, v) for k, v in constants.items()]
+    plans += [constant(k, v) for k, v in (constants | more).items()]
     offsets, segment = [], b""
     for buffer in buffers:
         offsets.append(len(segment))
@@ -283,9 +308,12 @@ def main():
         "multilingual": program(many, 80),
         "large_v3": program(v3, 128),
         "half": program(english, 80, F16),
-        "bfloat": program(many, 80, BF16),
+        # The other form of the language table.
+        "bfloat": program(many, 80, BF16, ours=False,
+                          more={"get_languages": many.language_ids()}),
         "operators": program(english, 80, operators=True),
         "foreign": program(english, 80, ours=False),
+        "stale": program(english, 80, operators=True, ours=False, stale=True),
     }
     for name, (content, segment) in programs.items():
         with tempfile.TemporaryDirectory() as folder:
