@@ -28,7 +28,7 @@ int OutputPorts(TileKind kind, Port::Bundle bundle);
 std::string ToString(const Port& port);
 
 // Throws Error(kBadInput) for a port that is not there, an output with two
-// inputs, a stream that leaves the array, or one that runs in a circle.
+// inputs, or a stream that leaves the array.
 std::vector<Route> TraceRoutes(const ArrayConfig& config);
 
 }  // namespace sotto::npu
