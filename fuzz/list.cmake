@@ -16,4 +16,5 @@ set(SOTTO_FUZZ_TARGETS
   safetensors
   tiktoken
   tokenizer_json
+  txn
 )

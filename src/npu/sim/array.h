@@ -39,6 +39,9 @@ struct SimOptions {
   // Bytes of the core's own functions on the stack below a kernel: _main_init
   // 32, main 64 (published builds; stack.h).
   int64_t caller_stack_bytes = 96;
+  // After the last operation the array goes on until all wait; one that never
+  // does is left alone after so many cycles.
+  int64_t settle_cycles = 10'000'000;
   // Where kernels are looked up; null: FindKernel, the list kernels.def.
   std::function<const KernelInfo*(std::string_view)> find_kernel;
   // Called now and then with the cycles so far; returning false stops the run.

@@ -225,7 +225,14 @@ bool Engine::RunOp(const TxnOp& op, int64_t now) {
   return true;
 }
 
+void Engine::ScheduleController(int64_t time) {
+  if (controller_woken_) return;
+  controller_woken_ = true;
+  Schedule(time, {Actor::Kind::kController, 0});
+}
+
 void Engine::StepController(int64_t now) {
+  controller_woken_ = false;
   if (stream_ == nullptr || controller_done_) return;
   if (op_ < stream_->ops.size()) {
     if (!RunOp(stream_->ops[op_], now)) {
@@ -250,8 +257,7 @@ void Engine::StepController(int64_t now) {
     return;
   }
   const SimParameters& p = options_.parameters;
-  Schedule(now + p.command_task_cycles / p.operations_per_task,
-           {Actor::Kind::kController, 0});
+  ScheduleController(now + p.command_task_cycles / p.operations_per_task);
 }
 
 }  // namespace sotto::npu::sim

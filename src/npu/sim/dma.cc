@@ -131,6 +131,9 @@ void Engine::LoadDescriptor(int channel, int id, int64_t now) {
   }
   DescriptorState& state = At(c.tile).descriptors[static_cast<size_t>(id)];
   c.walk = Walk(c.bd, state.iteration);
+  if (c.walk.remaining() == 0) {
+    Stop("{}: descriptor {} has a length of 0", c.Name(), id);
+  }
   CheckRange(c);
   if (c.bd.iteration.size > 1) {
     state.iteration = (state.iteration + 1) % c.bd.iteration.size;
@@ -187,7 +190,7 @@ void Engine::EndDescriptor(int channel, int64_t now) {
   if (c.queue.front().token) ++c.tokens;
   c.queue.pop_front();
   // It may wait for the token, or for a place in the queue.
-  if (controller_waiting_) Schedule(now, {Actor::Kind::kController, 0});
+  if (controller_waiting_) ScheduleController(now);
   if (!c.queue.empty()) StartTask(channel, now);
 }
 

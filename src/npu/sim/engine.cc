@@ -11,9 +11,6 @@
 namespace sotto::npu::sim {
 namespace {
 
-// After the last operation the array goes on until all wait; a core that
-// never does is left alone after this.
-constexpr int64_t kSettleCycles = 10'000'000;
 // Events between two calls of the progress function.
 constexpr uint64_t kProgressEvents = 1 << 15;
 // Of what waits, a deadlock's line names this many.
@@ -86,7 +83,7 @@ void Engine::Resume(const Actor& actor, int64_t now) {
 }
 
 void Engine::Settle() {
-  const int64_t until = now_ + kSettleCycles;
+  const int64_t until = now_ + options_.settle_cycles;
   while (!events_.empty() && events_.top().time <= until) {
     const Event event = events_.top();
     events_.pop();
@@ -107,8 +104,7 @@ SimRun Engine::Run(const TxnStream& stream,
   host_ = host;
   ResetTotals();
   started_ = now_;
-  Schedule(now_ + options_.parameters.command_cold_cycles,
-           {Actor::Kind::kController, 0});
+  ScheduleController(now_ + options_.parameters.command_cold_cycles);
   try {
     uint64_t events = 0;
     while (!controller_done_ && run.state == RunState::kNew) {

@@ -199,6 +199,7 @@ class Engine {
                  std::span<const int32_t> ints);
 
   // control.cc
+  void ScheduleController(int64_t time);
   void StepController(int64_t now);
   bool RunOp(const TxnOp& op, int64_t now);
   bool WriteRegister(uint32_t address, uint32_t value, uint32_t mask,
@@ -232,8 +233,8 @@ class Engine {
   size_t op_ = 0;
   bool controller_done_ = false;
   bool controller_waiting_ = false;
-  bool controller_cold_ = true;
-  int64_t controller_from_ = 0;  // since when it waits
+  bool controller_woken_ = false;  // an event will go on with it
+  int64_t controller_from_ = 0;    // since when it waits
   int64_t started_ = 0;
   int64_t ended_ = 0;
   double ddr_free_[2] = {0, 0};  // by direction of the shim's channel
