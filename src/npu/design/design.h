@@ -191,6 +191,9 @@ struct Step {
   int descriptor = -1;  // -1: a free one
   std::vector<int32_t> values{};
   std::vector<std::string> fifos{};
+  // kTask: further descriptors of the same task, run one after the other; of
+  // these steps only what describes a transfer counts (buffer to pads).
+  std::vector<Step> more{};
 };
 
 inline Step WaitFor(std::vector<std::string> fifos) {

@@ -71,7 +71,7 @@ TEST(Designs, N11StreamHasThePublishedNumbers) {
   EXPECT_EQ(plan.config.host_buffer_bytes[1], 1536000);
   int64_t rows = 0;
   for (const PlannedTask& task : plan.tasks) {
-    if (task.direction == Direction::kMM2S) rows += task.descriptor.words;
+    if (task.direction == Direction::kMM2S) rows += task.chain[0].words;
   }
   EXPECT_EQ(rows * 2, 24 * 32768);
   int64_t used = 0;

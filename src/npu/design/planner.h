@@ -33,8 +33,9 @@ struct PlannedTask {
   TileId tile;
   Direction direction = Direction::kS2MM;
   int channel = 0;
-  BufferDescriptor descriptor;
-  int host_buffer = -1;  // -1: memory of the tile itself
+  std::vector<BufferDescriptor> chain;  // mostly one
+  // The host buffer of each; -1: memory of the tile itself.
+  std::vector<int> host_buffers;
   int runs = 1;
   bool token = false;
 };

@@ -23,7 +23,7 @@ constexpr int64_t kMaxWrite = 1024;  // words of one block write
 // A DMA channel as the stream has driven it so far.
 struct Channel {
   struct Task {
-    int descriptor = 0;
+    std::vector<int> descriptors;
     bool token = false;
   };
   std::deque<Task> open;  // pushed, not known to be done
@@ -119,7 +119,7 @@ class Sequencer {
     return offset + 4 * (last + 1);
   }
 
-  BufferDescriptor Describe(const Step& step, const End& end) {
+  BufferDescriptor Transfer(const Step& step, const End& end) {
     BufferDescriptor bd;
     if (step.dims.size() > bd.dims.size() || step.offset < 0 ||
         step.offset % 4 != 0) {
@@ -185,7 +185,9 @@ class Sequencer {
     while (!channel->open.empty()) {
       const Channel::Task task = channel->open.front();
       channel->open.pop_front();
-      busy_.erase({std::get<0>(key), task.descriptor});
+      for (const int id : task.descriptors) {
+        busy_.erase({std::get<0>(key), id});
+      }
       if (task.token) return;
     }
   }
@@ -241,33 +243,40 @@ class Sequencer {
                      .tile = tile,
                      .direction = end.direction,
                      .channel = end.channel,
-                     .descriptor = Describe(step, end),
                      .runs = step.runs,
                      .token = step.token};
     if (crowded_.contains(key) && tasks_left_[key] > 1) task.token = true;
     --tasks_left_[key];
-    BufferDescriptor& bd = task.descriptor;
-    bd.id = TakeDescriptor(step, end);
     if (step.runs < 1 || step.runs > kMaxRuns) {
       Refuse(draft_, fmt::format("task on {}: {} runs, want 1..{}", end.Label(),
                                  step.runs, kMaxRuns));
     }
-    Place(step, end, &task);
-    CheckDescriptor(draft_, tile, "task on " + end.Label(), bd, end.direction);
-    Push(key, task, &channel);
-    channel.open.push_back({bd.id, task.token});
+    Describe(step, end, &task);
+    for (const Step& more : step.more) Describe(more, end, &task);
+    Channel::Task open{.token = task.token};
+    for (size_t i = 0; i < task.chain.size(); ++i) {
+      const bool last = i + 1 == task.chain.size();
+      task.chain[i].next = last ? -1 : task.chain[i + 1].id;
+      CheckDescriptor(draft_, tile, "task on " + end.Label(), task.chain[i],
+                      end.direction);
+      open.descriptors.push_back(task.chain[i].id);
+    }
+    Push(task, &channel);
+    channel.open.push_back(std::move(open));
     draft_.plan.tasks.push_back(std::move(task));
   }
 
-  // Checks that the task stays in its buffer and gives it its address there.
-  void Place(const Step& step, const End& end, PlannedTask* task) {
-    BufferDescriptor& bd = task->descriptor;
+  // Adds the step's descriptor, with its address in the buffer that it stays
+  // in.
+  void Describe(const Step& step, const End& end, PlannedTask* task) {
+    BufferDescriptor bd = Transfer(step, end);
+    bd.id = TakeDescriptor(step, end);
     int64_t bytes = 0;
+    int host_buffer = -1;
     if (KindOf(task->tile) == TileKind::kShim) {
-      task->host_buffer = HostBuffer(step.buffer);
+      host_buffer = HostBuffer(step.buffer);
       bytes =
-          draft_.design->host_buffers[static_cast<size_t>(task->host_buffer)]
-              .bytes;
+          draft_.design->host_buffers[static_cast<size_t>(host_buffer)].bytes;
       bd.address = step.offset;
     } else {
       const auto& [buffer, address] = Static(step.buffer);
@@ -279,40 +288,42 @@ class Sequencer {
       bytes = buffer->bytes;
       bd.address = address + step.offset;
     }
-    const int64_t reach = Reach(bd, step.offset, step.runs);
+    const int64_t reach = Reach(bd, step.offset, task->runs);
     if (reach > bytes) {
       Refuse(draft_, fmt::format("task on {}: reaches byte {} of buffer {}, "
                                  "which has {}",
                                  end.Label(), reach, step.buffer, bytes));
     }
+    task->chain.push_back(bd);
+    task->host_buffers.push_back(host_buffer);
   }
 
-  void Push(const Key& key, const PlannedTask& task, Channel* channel) {
-    const TileId tile = task.tile;
-    BufferDescriptor bd = task.descriptor;
-    const uint32_t at = DescriptorAddress(tile, bd.id);
-    const bool host = task.host_buffer >= 0;
-    const auto offset = static_cast<uint32_t>(bd.address);
-    if (host) bd.address = 0;  // the patch brings all of it
-    Add({.kind = TxnOp::Kind::kBlockWrite,
-         .address = at,
-         .values = EncodeDescriptor(KindOf(tile), bd)});
-    if (host) {
+  void Push(const PlannedTask& task, Channel* channel) {
+    for (size_t i = 0; i < task.chain.size(); ++i) {
+      BufferDescriptor bd = task.chain[i];
+      const uint32_t at = DescriptorAddress(task.tile, bd.id);
+      const bool host = task.host_buffers[i] >= 0;
+      const auto offset = static_cast<uint32_t>(bd.address);
+      if (host) bd.address = 0;  // the patch brings all of it
+      Add({.kind = TxnOp::Kind::kBlockWrite,
+           .address = at,
+           .values = EncodeDescriptor(KindOf(task.tile), bd)});
+      if (!host) continue;
       Add({.kind = TxnOp::Kind::kDdrPatch,
            .address = at + 4,
-           .argument = static_cast<uint32_t>(task.host_buffer),
+           .argument = static_cast<uint32_t>(task.host_buffers[i]),
            .offset = offset});
     }
     if (task.token && !channel->controller) {
       channel->controller = true;
       Add({.kind = TxnOp::Kind::kMaskWrite,
-           .address = ControlAddress(tile, task.direction, task.channel),
+           .address = ControlAddress(task.tile, task.direction, task.channel),
            .values = {kController},
            .mask = kControllerMask});
     }
     Add({.kind = TxnOp::Kind::kWrite32,
-         .address = QueueAddress(tile, std::get<1>(key), std::get<2>(key)),
-         .values = {EncodeQueueEntry({.descriptor = bd.id,
+         .address = QueueAddress(task.tile, task.direction, task.channel),
+         .values = {EncodeQueueEntry({.descriptor = task.chain[0].id,
                                       .repeat = task.runs - 1,
                                       .token = task.token})}});
   }

@@ -482,10 +482,10 @@ class Emitter {
         case TxnOp::Kind::kBlockWrite:
         case TxnOp::Kind::kWrite32: {
           // Descriptors and queue entries come with their task.
-          if (IsTaskDescriptor(op)) {
+          if (IsQueue(op)) {
             EmitTask(plan_.tasks[task], task);
             ++task;
-          } else if (!IsQueue(op)) {
+          } else if (!IsTaskDescriptor(op)) {
             EmitWrites(op);
           }
           break;
@@ -516,7 +516,7 @@ class Emitter {
   void EmitAllocations() {
     std::map<std::string, const PlannedTask*> seen;
     for (const PlannedTask& task : plan_.tasks) {
-      if (task.host_buffer >= 0) seen.emplace(Allocation(task), &task);
+      if (task.host_buffers[0] >= 0) seen.emplace(Allocation(task), &task);
     }
     for (const auto& [name, task] : seen) {
       text_.Line(
@@ -531,19 +531,26 @@ class Emitter {
   }
 
   void EmitTask(const PlannedTask& task, size_t index) {
-    if (task.host_buffer >= 0) return EmitCopy(task);
+    if (task.host_buffers[0] >= 0) {
+      if (task.chain.size() == 1) return EmitCopy(task);
+      Unsupported(task, "is a chain of host transfers");
+    }
     const std::string name = fmt::format("%task{}", index);
     text_.Open(fmt::format("{} = aiex.dma_configure_task({}, {}, {}) {{", name,
                            Tile(task.tile), Name(task.direction), task.channel),
                fmt::format("{} = \"aiex.dma_configure_task\"({}) ({{", name,
                            Tile(task.tile)));
-    if (task.descriptor.iteration.size > 1) {
-      Fail(ErrorCode::kUnsupported,
-           "design {}: a task of {} iterates, which its MLIR form cannot say",
-           design_.name, task.tile.ToString());
+    for (size_t i = 0; i < task.chain.size(); ++i) {
+      if (task.chain[i].iteration.size > 1) Unsupported(task, "iterates");
+      if (i > 0) text_.Label(fmt::format("^bb{}:", i));
+      BufferDescriptor bd = task.chain[i];
+      bd.next = -1;  // the blocks say it
+      EmitDescriptor(task.tile, plan_.config.tiles.at(task.tile), bd);
+      if (i + 1 < task.chain.size()) {
+        text_.Line(fmt::format("aie.next_bd ^bb{}", i + 1),
+                   fmt::format("\"aie.next_bd\"() [^bb{}] : () -> ()", i + 1));
+      }
     }
-    EmitDescriptor(task.tile, plan_.config.tiles.at(task.tile),
-                   task.descriptor);
     text_.Line("aie.end", "\"aie.end\"() : () -> ()");
     const std::string attributes = fmt::format(
         "issue_token = {}, repeat_count = {} : i32", task.token, task.runs - 1);
@@ -556,9 +563,16 @@ class Emitter {
         fmt::format("\"aiex.dma_start_task\"({}) : (index) -> ()", name));
   }
 
+  [[noreturn]] void Unsupported(const PlannedTask& task, const char* what) {
+    Fail(ErrorCode::kUnsupported,
+         "design {}: task {} at {} {}, which its MLIR form cannot say",
+         design_.name, task.step, task.tile.ToString(), what);
+  }
+
   // Host buffers count words, so sizes and strides are the descriptor's own.
   void EmitCopy(const PlannedTask& task) {
-    const BufferDescriptor& bd = task.descriptor;
+    const BufferDescriptor& bd = task.chain[0];
+    const int buffer = task.host_buffers[0];
     std::array<int64_t, 4> sizes{1, 1, 1, 1};  // outermost first
     std::array<int64_t, 4> strides{0, 0, 0, 1};
     bool any = false;
@@ -573,29 +587,25 @@ class Emitter {
       sizes[0] = task.runs;
       strides[0] = bd.iteration.size > 1 ? bd.iteration.stride : 0;
       if (bd.iteration.size > 1 && bd.iteration.size != task.runs) {
-        Fail(ErrorCode::kUnsupported,
-             "design {}: a task of {} runs with {} iterations, which its MLIR "
-             "form cannot say",
-             design_.name, task.runs, bd.iteration.size);
+        Unsupported(task, "runs more or less often than it iterates");
       }
     }
     const int64_t offset = bd.address / 4;
-    const std::string type = HostType(task.host_buffer);
+    const std::string type = HostType(buffer);
     const std::string attributes =
         fmt::format("id = {} : i64, issue_token = {}, metadata = @{}", bd.id,
                     task.token, Allocation(task));
     text_.Line(
         fmt::format("aiex.npu.dma_memcpy_nd({}, 0, %arg{}[0, 0, 0, {}][{}][{}])"
                     " {{{}}} : {}",
-                    task.tile.col, task.host_buffer, offset,
-                    fmt::join(sizes, ", "), fmt::join(strides, ", "),
-                    attributes, type),
+                    task.tile.col, buffer, offset, fmt::join(sizes, ", "),
+                    fmt::join(strides, ", "), attributes, type),
         fmt::format("\"aiex.npu.dma_memcpy_nd\"(%arg{}) {{{}, x = {} : i64, y "
                     "= 0 : i64, operand_segment_sizes = array<i32: 1, 0, 0, "
                     "0>, static_offsets = array<i64: 0, 0, 0, {}>, "
                     "static_sizes = array<i64: {}>, static_strides = "
                     "array<i64: {}>}} : ({}) -> ()",
-                    task.host_buffer, attributes, task.tile.col, offset,
+                    buffer, attributes, task.tile.col, offset,
                     fmt::join(sizes, ", "), fmt::join(strides, ", "), type));
   }
 
