@@ -38,6 +38,47 @@ Costs CostMatmulI8(Ints) {
 Costs CostMatmulI8I32(Ints ints);
 Costs CostRequantizeShift(Ints ints);
 
+Costs ScalarSoftmax(int rows);
+template <int kRows>
+Costs CostSoftmaxScalar(Ints) {
+  return ScalarSoftmax(kRows);
+}
+Costs ScalarLayerNorm(int n, int steps);
+template <int kN, int kSteps>
+Costs CostLayerNormScalar(Ints) {
+  return ScalarLayerNorm(kN, kSteps);
+}
+Costs CostGeluScalar(Ints);
+Costs CostMatmulBf16Scalar(Ints);
+Costs CostMatmulBf16Vector(Ints);
+
+// costs_encoder.cc
+Costs CostGemmI8(Ints ints);
+Costs CostGemmBf16(Ints ints);
+Costs CostFinishI8Bf16(Ints ints);
+Costs CostFinishI8I8(Ints ints);
+Costs CostFinishI8Residual(Ints ints);
+Costs CostFinishBf16Bf16(Ints ints);
+Costs CostFinishBf16I8(Ints ints);
+Costs CostFinishBf16Residual(Ints ints);
+Costs CostMatmulBf16(Ints);
+Costs CostFlashStart(Ints ints);
+Costs CostFlashBf16(Ints ints);
+Costs CostFlashI8(Ints ints);
+Costs CostFlashFinish(Ints ints);
+Costs CostFlashFinishI8(Ints ints);
+Costs CostLayerNormBf16(Ints ints);
+Costs CostLayerNormToI8(Ints ints);
+Costs CostLayerNormStats(Ints ints);
+Costs CostLayerNormApplyBf16(Ints ints);
+Costs CostLayerNormApplyI8(Ints ints);
+Costs CostSoftmax(Ints ints);
+Costs CostGelu(Ints ints);
+Costs CostAddBf16(Ints ints);
+Costs CostQuantize(Ints ints);
+Costs CostRequantize(Ints ints);
+Costs CostGeluScaled(Ints ints);
+
 // costs_plain.cc
 Costs CostPassthrough(Ints ints);
 Costs CostAddI8(Ints ints);

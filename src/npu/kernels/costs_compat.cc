@@ -177,4 +177,98 @@ Costs CostRequantizeShift(Ints ints) {
            .what = "shift and clamp"}};
 }
 
+// Soft-float: each addition, product, comparison or conversion is a call.
+Costs ScalarSoftmax(int rows) {
+  const double n = 1024.0 * rows;
+  return {{.trips = n,
+           .scalar_loads = 1,
+           .soft_float = 1,  // compare
+           .branches = 1,
+           .what = "row maximum"},
+          // x - max, * log2 e, to int, to float, y - n, three products and two
+          // sums of the polynomial, product with 2^n, sum: 12.
+          {.trips = n,
+           .scalar_ops = 4,
+           .scalar_loads = 1,
+           .scalar_stores = 1,
+           .soft_float = 12,
+           .branches = 1,
+           .what = "exponential"},
+          {.trips = n,
+           .scalar_ops = 2,
+           .scalar_loads = 1,
+           .scalar_stores = 1,
+           .soft_float = 1,
+           .branches = 1,
+           .what = "times 1 / sum"}};
+}
+
+Costs ScalarLayerNorm(int n, int steps) {
+  const double trips = n;
+  return {{.trips = trips,
+           .scalar_loads = 1,
+           .soft_float = 1,
+           .branches = 1,
+           .what = "sum"},
+          {.trips = trips,
+           .scalar_loads = 1,
+           .soft_float = 3,
+           .branches = 1,
+           .what = "sum of squares"},
+          {.trips = static_cast<double>(steps),
+           .scalar_ops = 2,
+           .soft_float = 5,
+           .what = "reciprocal root"},
+          {.trips = trips,
+           .scalar_ops = 2,
+           .scalar_loads = 1,
+           .scalar_stores = 1,
+           .soft_float = 2,
+           .branches = 1,
+           .what = "normalise"}};
+}
+
+// x^3 0.044715 + x, times sqrt(2/pi): 5; tanh: 6 and a division, which is
+// about ten products; 0.5 x (1 + t): 3.
+Costs CostGeluScalar(Ints) {
+  return {{.trips = 1024,
+           .scalar_ops = 2,
+           .scalar_loads = 1,
+           .scalar_stores = 1,
+           .soft_float = 24,
+           .branches = 1,
+           .what = "GELU"}};
+}
+
+Costs CostMatmulBf16Scalar(Ints) {
+  return {{.trips = 64.0 * 64 * 64,
+           .scalar_ops = 2,
+           .scalar_loads = 2,
+           .soft_float = 2,
+           .branches = 1,
+           .what = "products"},
+          {.trips = 4096,
+           .scalar_ops = 4,
+           .scalar_stores = 1,
+           .branches = 1,
+           .what = "floor to bf16"}};
+}
+
+// Four rows: a load of B, four scalar loads and broadcasts of A, four
+// multiply-accumulates of 16 lanes.
+Costs CostMatmulBf16Vector(Ints) {
+  return {{.trips = 16.0 * 4 * 64,
+           .vmul_bf16 = 4,
+           .shuffles = 4,
+           .loads = 1,
+           .scalar_loads = 4,
+           .accumulators = 4,
+           .what = "products"},
+          {.trips = 16.0 * 4,
+           .vector_ops = 4,
+           .stores = 4,
+           .chain = 13,
+           .what = "floor to bf16"}};
+}
+
 }  // namespace sotto::npu

@@ -10,6 +10,8 @@
 
 #include "npu/kernels/vec.h"
 
+using Bf16 = sotto::npu::vec::bf16;
+
 extern "C" {
 
 // attention_compat.cc
@@ -41,6 +43,69 @@ void matmul_i8_i32(const int8_t* a, const int8_t* b, int32_t* c, int32_t m,
                    int32_t k, int32_t n);
 void requantize_shift_i8(const int32_t* in, int8_t* out, int32_t n,
                          int32_t shift);
+
+// gemm.cc. `step`: 0 starts the sums at zero, else adds to them.
+void gemm_i8(const int8_t* a, const int8_t* w, int32_t* acc, int32_t m,
+             int32_t k, int32_t n, int32_t step);
+void gemm_bf16(const Bf16* a, const Bf16* w, float* acc, int32_t m, int32_t k,
+               int32_t n, int32_t step);
+void finish_i8_bf16(const int32_t* acc, const float* params, Bf16* out,
+                    int32_t m, int32_t n, int32_t gelu);
+void finish_i8_i8(const int32_t* acc, const float* params, int8_t* out,
+                  int32_t m, int32_t n, int32_t gelu, int32_t scale_bits);
+void finish_i8_residual(const int32_t* acc, const float* params,
+                        const Bf16* residual, Bf16* out, int32_t m, int32_t n);
+void finish_bf16_bf16(const float* acc, const float* bias, Bf16* out, int32_t m,
+                      int32_t n, int32_t gelu);
+void finish_bf16_i8(const float* acc, const float* bias, int8_t* out, int32_t m,
+                    int32_t n, int32_t gelu, int32_t scale_bits);
+void finish_bf16_residual(const float* acc, const float* bias,
+                          const Bf16* residual, Bf16* out, int32_t m,
+                          int32_t n);
+void matmul_bf16_64(const Bf16* a, const Bf16* b, Bf16* c, float* scratch);
+
+// flash.cc
+void flash_start(float* state, int32_t rows, int32_t d);
+void flash_block_bf16(const Bf16* q, const Bf16* k, const Bf16* v, float* state,
+                      float* scratch, int32_t rows, int32_t keys, int32_t d,
+                      int32_t block, int32_t valid);
+void flash_block_i8(const int8_t* q, const int8_t* k, const Bf16* v,
+                    float* state, float* scratch, int32_t rows, int32_t keys,
+                    int32_t d, int32_t block, int32_t valid, int32_t shift);
+void flash_finish_bf16(const float* state, Bf16* out, int32_t rows, int32_t d);
+void flash_finish_i8(const float* state, int8_t* out, int32_t rows, int32_t d,
+                     int32_t scale_bits);
+
+// rows.cc
+void layer_norm_bf16(const Bf16* x, const float* params, Bf16* out,
+                     int32_t rows, int32_t width);
+void layer_norm_i8(const Bf16* x, const float* params, int8_t* out,
+                   int32_t rows, int32_t width);
+void layer_norm_stats(const Bf16* x, float* stats, int32_t rows, int32_t width,
+                      int32_t step, int32_t total);
+void layer_norm_apply_bf16(const Bf16* x, const float* stats,
+                           const float* params, Bf16* out, int32_t rows,
+                           int32_t width);
+void layer_norm_apply_i8(const Bf16* x, const float* stats, const float* params,
+                         int8_t* out, int32_t rows, int32_t width);
+void softmax_bf16(const Bf16* in, Bf16* out, int32_t n);
+void gelu_bf16(const Bf16* in, Bf16* out, int32_t n);
+void add_bf16(const Bf16* a, const Bf16* b, Bf16* out, int32_t n);
+void quantize_bf16_i8(const Bf16* in, int8_t* out, int32_t n,
+                      int32_t inverse_bits);
+void requantize_i32_i8(const int32_t* in, int8_t* out, int32_t n,
+                       int32_t multiplier_bits);
+void gelu_scaled_i8(const int8_t* in, int8_t* out, int32_t n,
+                    int32_t scale_bits, int32_t inverse_bits);
+
+// bf16_compat.cc
+void softmax_bf16_1024(const Bf16* in, Bf16* out);
+void softmax_bf16_4x1024(const Bf16* in, Bf16* out);
+void layer_norm_bf16_1024(const Bf16* in, Bf16* out);
+void layer_norm_bf16_512_nosqrt(const Bf16* in, Bf16* out);
+void gelu_bf16_1024(const Bf16* in, Bf16* out);
+void matmul_bf16_64x64_scalar(const Bf16* a, const Bf16* b, Bf16* c);
+void matmul_bf16_64x64_vector(const Bf16* a, const Bf16* b, Bf16* c);
 
 // plain.cc
 void passthrough_u8(const uint8_t* in, uint8_t* out, int32_t bytes);

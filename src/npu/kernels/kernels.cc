@@ -6,6 +6,7 @@
 
 #include "npu/kernels/costs.h"
 #include "npu/kernels/device.h"
+#include "npu/kernels/gelu_table.h"
 #include "npu/kernels/kernel.h"
 
 namespace sotto::npu {
@@ -64,6 +65,10 @@ constexpr bool Agrees(const std::array<KernelArg, N>& args) {
   }
   return true;
 }
+
+// A lookup of 16 lanes at a time reads four copies of its table (aie_api,
+// parallel_lookup: two tables, each value twice within).
+constexpr int kGeluTableBytes = 4 * 2 * kPhiEntries;
 
 #define SOTTO_NPU_KERNEL(symbol, frame, code, data, compat, cost, ...)     \
   constexpr auto kArgs_##symbol = std::to_array<KernelArg>({__VA_ARGS__}); \

@@ -26,6 +26,8 @@
 #include <cstdint>
 
 #define SOTTO_INLINE inline __attribute__((always_inline))
+// Behind a lambda's parameters.
+#define SOTTO_INLINE_LAMBDA __attribute__((always_inline))
 
 #if defined(__AIE_ARCH__) || defined(__aie__)
 
@@ -56,10 +58,9 @@ SOTTO_INLINE vector<T, 16> lookup(const T* table,
 
 #if defined(__x86_64__)
 #define SOTTO_AVX2 __attribute__((target("avx2,fma,f16c,bmi2")))
-#define SOTTO_AVX512                                                        \
-  __attribute__((                                                           \
-      target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni," \
-             "prefer-vector-width=512")))
+#define SOTTO_AVX512 \
+  __attribute__((    \
+      target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 // Defines extern "C" `name`, which runs name_body as compiled for the machine's
 // vector width. The body and all that it calls are always inlined, so nothing
 // compiled for a wider machine can leak into another translation unit. No
@@ -80,7 +81,11 @@ SOTTO_INLINE vector<T, 16> lookup(const T* table,
   }
 #else
 #define SOTTO_KERNEL(name, parameters, arguments) \
-  extern "C" void name parameters { name##_body arguments; }
+  SOTTO_SMALL_KERNEL(name, parameters, arguments)
 #endif
 
 #endif
+
+// For kernels that no simulation waits for: compiled once, for any machine.
+#define SOTTO_SMALL_KERNEL(name, parameters, arguments) \
+  extern "C" void name parameters { name##_body arguments; }

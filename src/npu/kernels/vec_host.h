@@ -13,7 +13,7 @@
 namespace sotto::npu::vec {
 
 struct bf16 {
-  uint16_t bits = 0;
+  uint16_t bits;
   friend bool operator==(bf16, bf16) = default;
 };
 

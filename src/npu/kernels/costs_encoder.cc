@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MIT
+// Costs of the encoder's kernels, counted from gemm.cc, flash.cc and rows.cc. A
+// vector is 16 floats or bf16, or 32 int8. Loads and stores are of 32 bytes, so
+// a vector of floats is two, of bf16 one. `chain` of an outer loop is what its
+// inner loop cannot hide: a load before the first multiply (7) and the last
+// multiply before the store (int8 5, bf16 6), aie2.md 1.4.
+#include "npu/kernels/costs.h"
+
+namespace sotto::npu {
+namespace {
+
+inline constexpr double kInt8Edge = 7 + 5;
+inline constexpr double kBf16Edge = 7 + 6;
+// Share of 4-row blocks whose reference moves at a block of keys but the first,
+// measured (attention_test.cc prints it).
+inline constexpr double kFlashRescaleShare = 0.02;
+
+// a + b, field by field where counts add; trips, accumulators and the name are
+// the first's.
+LoopCost operator+(LoopCost a, const LoopCost& b) {
+  a.vmac_int8 += b.vmac_int8;
+  a.vmac_bf16 += b.vmac_bf16;
+  a.vmul_bf16 += b.vmul_bf16;
+  a.vector_ops += b.vector_ops;
+  a.shuffles += b.shuffles;
+  a.loads += b.loads;
+  a.stores += b.stores;
+  a.lookups += b.lookups;
+  return a;
+}
+LoopCost Times(double n, LoopCost a) {
+  LoopCost out = a;
+  for (double LoopCost::*field :
+       {&LoopCost::vmac_int8, &LoopCost::vmac_bf16, &LoopCost::vmul_bf16,
+        &LoopCost::vector_ops, &LoopCost::shuffles, &LoopCost::loads,
+        &LoopCost::stores, &LoopCost::lookups}) {
+    out.*field *= n;
+  }
+  return out;
+}
+
+// elementary.h, one vector each.
+constexpr LoopCost kSplitTwo{.vector_ops = 4};    // two narrow, widen, subtract
+constexpr LoopCost kSplitThree{.vector_ops = 7};  // three, two, two
+constexpr LoopCost kMacTwo{.vmul_bf16 = 3};
+constexpr LoopCost kMacThree{.vmul_bf16 = 6, .vector_ops = 1};
+const LoopCost kMulTwo = Times(2, kSplitTwo) + kMacTwo;
+const LoopCost kMulThree = Times(2, kSplitThree) + kMacThree;
+// A product with a constant whose parts are at hand.
+const LoopCost kScaleTwo = LoopCost{.vector_ops = 4} + kMacTwo;
+// Two clamps, round, subtract twice; two splits; products 2 + 3; shift, add.
+constexpr LoopCost kExp2{.vmul_bf16 = 5, .vector_ops = 5 + 8 + 1 + 2};
+// round, subtract twice, narrow twice, shift, add.
+constexpr LoopCost kProbability{.vmul_bf16 = 2, .vector_ops = 7};
+const LoopCost kReciprocal =
+    Times(4, kMulTwo) + Times(2, kMulThree) + LoopCost{.vector_ops = 4};
+const LoopCost kRoot = Times(10, kMulThree) + LoopCost{.vector_ops = 5};
+// Absolute, narrow, widen, shift, subtract, two clamps, the positive part; the
+// table; one product.
+constexpr LoopCost kGelu{.vmul_bf16 = 1, .vector_ops = 8, .lookups = 1};
+// Two clamps, add, subtract, half of a pack.
+constexpr LoopCost kToInt8{.vector_ops = 4.5};
+// Low and high bits as two floats: and, shift, two magic adds, two subtracts,
+// one add.
+constexpr LoopCost kIntToFloat{.vector_ops = 7};
+
+// Software-pipelined over independent vectors: four in flight.
+LoopCost Loop(double trips, std::string_view what, LoopCost body) {
+  body.trips = trips;
+  body.what = what;
+  body.accumulators = 4;
+  return body;
+}
+
+struct Epilogue {
+  bool int_sums, gelu, residual, int8_out;
+};
+Costs Finish(int m, int n, const Epilogue& e) {
+  LoopCost body{.loads = 2};
+  if (e.int_sums) {
+    body = body + kIntToFloat + kScaleTwo;
+  } else {
+    body = body + LoopCost{.vector_ops = 1, .shuffles = 1};  // bias, zip
+  }
+  if (e.gelu) body = body + kGelu;
+  if (e.residual) body = body + LoopCost{.vector_ops = 2, .loads = 1};
+  if (e.int8_out) {
+    body = body + kScaleTwo + kToInt8 + LoopCost{.stores = 0.5};
+  } else {
+    body = body + LoopCost{.vector_ops = 1, .stores = 1};
+  }
+  LoopCost columns = Loop(n / 8.0, "a column's constants", kSplitTwo);
+  columns.shuffles = 2;
+  columns.loads = 2;
+  columns.chain = 7 + 6 + kBf16Edge;
+  return {Loop(m * n / 16.0, "scale, add and narrow", body), columns};
+}
+
+Costs ScoresBf16(double rows, double keys, double d) {
+  const double tiles = rows / 8 * keys / 16;
+  return {{.trips = tiles * d / 8,
+           .vmac_bf16 = 8,
+           .shuffles = 4,
+           .loads = 12,
+           .accumulators = 8,
+           .what = "Q times K"},
+          {.trips = tiles,
+           .vector_ops = 8,
+           .stores = 16,
+           .chain = kBf16Edge,
+           .what = "scores and their maximum"}};
+}
+Costs ScoresI8(double rows, double keys, double d) {
+  const double tiles = rows / 8 * keys / 16;
+  return {{.trips = tiles * d / 8,
+           .vmac_int8 = 4,
+           .shuffles = 4,
+           .loads = 6,
+           .accumulators = 4,
+           .what = "Q times K"},
+          // Add the exponent, subtract the offset, maximum: of 8 vectors.
+          {.trips = tiles,
+           .vector_ops = 24,
+           .shuffles = 8,
+           .stores = 16,
+           .chain = kInt8Edge,
+           .what = "scores and their maximum"}};
+}
+
+Costs Flash(Costs costs, Ints ints) {
+  const double rows = ints[0];
+  const double keys = ints[1];
+  const double d = ints[2];
+  const bool first = ints[3] == 0;
+  // Fold a maximum over four lanes, compare with the reference, one branch.
+  costs.push_back({.trips = rows / 4,
+                   .vector_ops = 4,
+                   .shuffles = 3,
+                   .loads = 2,
+                   .scalar_ops = 2,
+                   .branches = 1,
+                   .chain = 7 + 4 * 2 + 4 + 6,
+                   .what = "reference"});
+  // The first block moves every reference. Later ones move hardly any: the
+  // share measured on Whisper-base's attention (docs/npu-kernels.md).
+  const double moved = first ? 1.0 : kFlashRescaleShare;
+  LoopCost rescale = Loop(moved * rows / 4 * (d / 4 + 1), "rescale",
+                          kScaleTwo + LoopCost{.loads = 2, .stores = 2});
+  costs.push_back(rescale);
+  costs.push_back(Loop(
+      rows * keys / 16, "probabilities",
+      kProbability +
+          LoopCost{.vector_ops = 2, .shuffles = 1, .loads = 2, .stores = 1}));
+  costs.push_back({.trips = rows / 8 * keys / 8,
+                   .vmac_bf16 = 2,
+                   .loads = 4,
+                   .accumulators = 2,
+                   .what = "sum of probabilities"});
+  const double tiles = rows / 8 * d / 16;
+  costs.push_back({.trips = tiles * keys / 8,
+                   .vmac_bf16 = 8,
+                   .shuffles = 4,
+                   .loads = 12,
+                   .accumulators = 8,
+                   .what = "probabilities times V"});
+  costs.push_back({.trips = tiles,
+                   .loads = 16,
+                   .stores = 16,
+                   .chain = kBf16Edge,
+                   .what = "output in and out"});
+  return costs;
+}
+
+Costs FlashFinish(Ints ints, const LoopCost& out) {
+  const double rows = ints[0];
+  const double d = ints[1];
+  LoopCost inverse = Loop(rows / 4, "1 / sum", kReciprocal + kSplitTwo);
+  inverse.loads = 2;
+  // Three steps of Newton, each two products after each other.
+  inverse.chain = 6 * (2 * 6 + 8);
+  return {inverse, Loop(rows * d / 16, "times 1 / sum",
+                        kScaleTwo + LoopCost{.shuffles = 1, .loads = 2} + out)};
+}
+
+const LoopCost kStoreBf16{.vector_ops = 1, .stores = 1};
+const LoopCost kStoreInt8 = kToInt8 + LoopCost{.stores = 0.5};
+
+// z = x / sigma - mean / sigma (3 products), split, times gamma plus beta.
+LoopCost Apply(double vectors, const LoopCost& out) {
+  return Loop(
+      vectors, "normalise",
+      LoopCost{.vmul_bf16 = 3, .loads = 1} + kSplitThree + kMacThree + out);
+}
+// gamma's parts, once for the two vectors of a block.
+LoopCost Gammas(double blocks) {
+  return Loop(blocks, "gamma and beta",
+              kSplitThree + LoopCost{.shuffles = 2, .loads = 2});
+}
+LoopCost RowConstants(double fours) {
+  LoopCost out = Loop(fours, "1 / sigma",
+                      Times(2, kRoot + kMulThree + kMulThree + kSplitThree));
+  out.shuffles = 8;
+  out.chain = 9 * (3 * 6 + 8);
+  return out;
+}
+
+Costs LayerNormRows(Ints ints, const LoopCost& out) {
+  const double rows = ints[0];
+  const double width = ints[1];
+  const double vectors = rows * width / 16;
+  return {Loop(vectors, "sum", {.vector_ops = 2, .loads = 1}),
+          Loop(vectors, "sum of squares",
+               LoopCost{.vector_ops = 3, .loads = 1} + kSplitTwo + kMacTwo),
+          RowConstants(rows / 4), Gammas(rows / 4 * width / 8),
+          Apply(vectors, out)};
+}
+Costs LayerNormApply(Ints ints, const LoopCost& out) {
+  const double rows = ints[0];
+  const double width = ints[1];
+  LoopCost constants =
+      Loop(rows / 4, "constants of a row",
+           Times(2, kSplitThree + kMulThree) + LoopCost{.loads = 8});
+  constants.chain = 7 + 3 * 6 + 8;
+  return {constants, Gammas(rows / 4 * width / 8),
+          Apply(rows * width / 16, out)};
+}
+
+}  // namespace
+
+Costs CostGemmI8(Ints ints) {
+  const double tiles = ints[0] / 8.0 * ints[2] / 16.0;
+  return {{.trips = tiles * ints[1] / 8.0,
+           .vmac_int8 = 4,
+           .loads = 6,
+           .accumulators = 4,
+           .what = "products"},
+          {.trips = tiles,
+           .loads = ints[3] == 0 ? 0.0 : 16.0,
+           .stores = 16,
+           .chain = kInt8Edge,
+           .what = "sums in and out"}};
+}
+Costs CostGemmBf16(Ints ints) {
+  const double tiles = ints[0] / 8.0 * ints[2] / 16.0;
+  return {{.trips = tiles * ints[1] / 8.0,
+           .vmac_bf16 = 8,
+           .loads = 12,
+           .accumulators = 8,
+           .what = "products"},
+          {.trips = tiles,
+           .loads = ints[3] == 0 ? 0.0 : 16.0,
+           .stores = 16,
+           .chain = kBf16Edge,
+           .what = "sums in and out"}};
+}
+Costs CostFinishI8Bf16(Ints ints) {
+  return Finish(ints[0], ints[1], {true, ints[2] != 0, false, false});
+}
+Costs CostFinishI8I8(Ints ints) {
+  return Finish(ints[0], ints[1], {true, ints[2] != 0, false, true});
+}
+Costs CostFinishI8Residual(Ints ints) {
+  return Finish(ints[0], ints[1], {true, false, true, false});
+}
+Costs CostFinishBf16Bf16(Ints ints) {
+  return Finish(ints[0], ints[1], {false, ints[2] != 0, false, false});
+}
+Costs CostFinishBf16I8(Ints ints) {
+  return Finish(ints[0], ints[1], {false, ints[2] != 0, false, true});
+}
+Costs CostFinishBf16Residual(Ints ints) {
+  return Finish(ints[0], ints[1], {false, false, true, false});
+}
+Costs CostMatmulBf16(Ints) {
+  const int32_t shape[] = {64, 64, 64, 0};
+  Costs costs = CostGemmBf16(shape);
+  costs.push_back(Loop(4096 / 16.0, "narrow",
+                       LoopCost{.shuffles = 1, .loads = 2} + kStoreBf16));
+  return costs;
+}
+
+Costs CostFlashStart(Ints ints) {
+  return {Loop(ints[0] * (8.0 + ints[1]) / 8, "clear", {.stores = 1})};
+}
+Costs CostFlashBf16(Ints ints) {
+  return Flash(ScoresBf16(ints[0], ints[1], ints[2]), ints);
+}
+Costs CostFlashI8(Ints ints) {
+  return Flash(ScoresI8(ints[0], ints[1], ints[2]), ints);
+}
+Costs CostFlashFinish(Ints ints) { return FlashFinish(ints, kStoreBf16); }
+Costs CostFlashFinishI8(Ints ints) { return FlashFinish(ints, kStoreInt8); }
+
+Costs CostLayerNormBf16(Ints ints) { return LayerNormRows(ints, kStoreBf16); }
+Costs CostLayerNormToI8(Ints ints) { return LayerNormRows(ints, kStoreInt8); }
+Costs CostLayerNormStats(Ints ints) {
+  const double rows = ints[0];
+  LoopCost sums = Loop(rows * ints[1] / 16.0, "sums and squares",
+                       {.vmul_bf16 = 2, .loads = 1});
+  LoopCost edge = Loop(rows / 4, "sums in and out", {.loads = 8, .stores = 8});
+  edge.chain = kBf16Edge;
+  Costs costs = {sums, edge};
+  const bool last = (ints[2] + 1) * ints[1] >= ints[3];
+  if (last) costs.push_back(RowConstants(rows / 4));
+  return costs;
+}
+Costs CostLayerNormApplyBf16(Ints ints) {
+  return LayerNormApply(ints, kStoreBf16);
+}
+Costs CostLayerNormApplyI8(Ints ints) {
+  return LayerNormApply(ints, kStoreInt8);
+}
+
+Costs CostSoftmax(Ints ints) {
+  const double vectors = (ints[0] + 15) / 16;
+  // Widen, compare with n, select; subtract, clamp, times log2 e, 2^y, compare,
+  // select.
+  const LoopCost logits{.vector_ops = 3, .loads = 1};
+  const LoopCost weight =
+      logits + LoopCost{.vector_ops = 4} + kScaleTwo + kExp2;
+  LoopCost inverse = Loop(1, "1 / sum", kReciprocal);
+  inverse.chain = 6 * (2 * 6 + 8) + 4 * 2 + 4;
+  return {
+      Loop(vectors, "row maximum", logits + LoopCost{.vector_ops = 1}),
+      Loop(vectors, "sum of exponentials", weight + LoopCost{.vector_ops = 1}),
+      inverse, Loop(vectors, "times 1 / sum", weight + kScaleTwo + kStoreBf16)};
+}
+Costs CostGelu(Ints ints) {
+  return {Loop(ints[0] / 16.0, "GELU",
+               kGelu + LoopCost{.vector_ops = 1, .loads = 1} + kStoreBf16)};
+}
+Costs CostAddBf16(Ints ints) {
+  return {Loop(ints[0] / 16.0, "add",
+               LoopCost{.vector_ops = 3, .loads = 2} + kStoreBf16)};
+}
+Costs CostQuantize(Ints ints) {
+  return {Loop(ints[0] / 16.0, "scale and round",
+               LoopCost{.vector_ops = 1, .loads = 1} + kScaleTwo + kStoreInt8)};
+}
+Costs CostRequantize(Ints ints) {
+  return {Loop(ints[0] / 16.0, "scale and round",
+               LoopCost{.loads = 2} + kIntToFloat + kScaleTwo + kStoreInt8)};
+}
+Costs CostGeluScaled(Ints ints) {
+  return {Loop(ints[0] / 16.0, "GELU between scales",
+               LoopCost{.vector_ops = 3, .loads = 0.5} + kScaleTwo + kGelu +
+                   kScaleTwo + kStoreInt8)};
+}
+
+}  // namespace sotto::npu

@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: MIT
+// The encoder's matrix products and attention against double precision.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "npu/kernels/kernel_testing.h"
+#include "npu/kernels/vec.h"
+
+namespace sotto::npu {
+namespace {
+
+struct Shape {
+  int m, k, n;
+};
+constexpr Shape kShapes[] = {
+    {8, 8, 16}, {64, 64, 64}, {16, 240, 48}, {40, 24, 32}};
+
+std::vector<int32_t> GemmI8(const std::vector<int8_t>& a,
+                            const std::vector<int8_t>& w, const Shape& s) {
+  std::vector<int8_t> blocks(w.size());
+  for (int k = 0; k < s.k; ++k) {
+    for (int n = 0; n < s.n; ++n) {
+      blocks[BlockedWeight(k, n, s.k, 8)] = w[static_cast<size_t>(k * s.n + n)];
+    }
+  }
+  std::vector<int32_t> acc(static_cast<size_t>(s.m) * s.n, 12345);
+  const std::vector<int8_t> tiles = ToBlocks(a, s.m, s.k);
+  Call("gemm_i8", {tiles.data(), blocks.data(), acc.data()},
+       {s.m, s.k, s.n, 0});
+  return FromBlocks(acc, s.m, s.n);
+}
+
+TEST(NpuKernels, GemmInt8IsExactAtEveryVectorWidth) {
+  for (int level = 0; level <= 2; ++level) {
+    vec::SetHostLevel(level);
+    for (const Shape& s : kShapes) {
+      const auto a = RandomInt8s(static_cast<size_t>(s.m) * s.k, 1);
+      const auto w = RandomInt8s(static_cast<size_t>(s.k) * s.n, 2);
+      const auto got = GemmI8(a, w, s);
+      for (int i = 0; i < s.m; ++i) {
+        for (int j = 0; j < s.n; ++j) {
+          int64_t want = 0;
+          for (int k = 0; k < s.k; ++k) want += a[i * s.k + k] * w[k * s.n + j];
+          ASSERT_EQ(got[static_cast<size_t>(i * s.n + j)], want)
+              << i << "," << j << " level " << level;
+        }
+      }
+    }
+  }
+  vec::SetHostLevel(2);
+}
+
+TEST(NpuKernels, GemmStepsAddUp) {
+  const Shape whole{16, 128, 32};
+  const auto a = RandomInt8s(16 * 128, 3);
+  const auto w = RandomInt8s(128 * 32, 4);
+  const auto want = GemmI8(a, w, whole);
+  std::vector<int32_t> acc(16 * 32, -1);
+  for (int step = 0; step < 2; ++step) {
+    std::vector<int8_t> tile(16 * 64), weights(64 * 32);
+    for (int i = 0; i < 16; ++i) {
+      for (int k = 0; k < 64; ++k) {
+        tile[Blocked(i, k, 64, 4, 8)] = a[i * 128 + step * 64 + k];
+      }
+    }
+    for (int k = 0; k < 64; ++k) {
+      for (int n = 0; n < 32; ++n) {
+        weights[BlockedWeight(k, n, 64, 8)] = w[(step * 64 + k) * 32 + n];
+      }
+    }
+    Call("gemm_i8", {tile.data(), weights.data(), acc.data()},
+         {16, 64, 32, step});
+  }
+  EXPECT_EQ(FromBlocks(acc, 16, 32), want);
+}
+
+struct Bf16Gemm {
+  std::vector<float> acc;  // 4x4 blocks
+  std::vector<double> want, magnitude;
+};
+Bf16Gemm GemmBf16(const Shape& s, uint64_t seed) {
+  const Bf16s a = ToBf16s(RandomFloats(static_cast<size_t>(s.m) * s.k, seed));
+  const Bf16s w =
+      ToBf16s(RandomFloats(static_cast<size_t>(s.k) * s.n, seed + 1));
+  Bf16s blocks(w.size());
+  for (int k = 0; k < s.k; ++k) {
+    for (int n = 0; n < s.n; ++n) {
+      blocks[BlockedWeight(k, n, s.k, 4)] = w[static_cast<size_t>(k * s.n + n)];
+    }
+  }
+  Bf16Gemm out;
+  out.acc.resize(static_cast<size_t>(s.m) * s.n);
+  const Bf16s tiles = ToBlocks(a, s.m, s.k);
+  Call("gemm_bf16", {tiles.data(), blocks.data(), out.acc.data()},
+       {s.m, s.k, s.n, 0});
+  for (int i = 0; i < s.m; ++i) {
+    for (int j = 0; j < s.n; ++j) {
+      double sum = 0, magnitude = 0;
+      for (int k = 0; k < s.k; ++k) {
+        const double p = FromBf16(a[i * s.k + k]) * FromBf16(w[k * s.n + j]);
+        sum += p;
+        magnitude += std::abs(p);
+      }
+      out.want.push_back(sum);
+      out.magnitude.push_back(magnitude);
+    }
+  }
+  return out;
+}
+
+TEST(NpuKernels, GemmBf16SumsInF32) {
+  for (const Shape& s : kShapes) {
+    const Bf16Gemm got = GemmBf16(s, 7);
+    for (int i = 0; i < s.m; ++i) {
+      for (int j = 0; j < s.n; ++j) {
+        const size_t at = static_cast<size_t>(i * s.n + j);
+        ASSERT_NEAR(got.acc[Blocked(i, j, s.n, 4, 4)], got.want[at],
+                    s.k * 0x1p-24 * got.magnitude[at]);
+      }
+    }
+  }
+}
+
+TEST(NpuKernels, GemmBf16HasTheSameBitsAtEveryVectorWidth) {
+  const Bf16Gemm wide = GemmBf16(kShapes[2], 9);
+  for (int level = 0; level < 2; ++level) {
+    vec::SetHostLevel(level);
+    EXPECT_EQ(GemmBf16(kShapes[2], 9).acc, wide.acc) << level;
+  }
+  vec::SetHostLevel(2);
+}
+
+TEST(NpuKernels, AlignedBf16SumsAreCloseAndNotTheSame) {
+  const Shape s{64, 64, 64};
+  const Bf16Gemm plain = GemmBf16(s, 11);
+  vec::set_bf16_sums(vec::bf16_sums::kAligned);
+  const Bf16Gemm aligned = GemmBf16(s, 11);
+  vec::set_bf16_sums(vec::bf16_sums::kSequential);
+  EXPECT_NE(plain.acc, aligned.acc);
+  for (int i = 0; i < 64; ++i) {
+    for (int j = 0; j < 64; ++j) {
+      const size_t at = static_cast<size_t>(i * 64 + j);
+      // Each of 8 instructions cuts 8 products to 2^-23 of their largest.
+      EXPECT_NEAR(aligned.acc[Blocked(i, j, 64, 4, 4)], plain.want[at],
+                  64 * 0x1p-23 * plain.magnitude[at]);
+    }
+  }
+}
+
+TEST(NpuKernels, AlignedSumCutsSmallProductsOff) {
+  // 1 + 2^-24 (eight times): each is below the grid of the largest.
+  float products[8] = {1.0F};
+  for (int i = 1; i < 8; ++i) products[i] = 0x1p-24F;
+  EXPECT_EQ(vec::AlignedSum(products, 8), 1.0F);
+  products[7] = 0x1p-23F;
+  EXPECT_EQ(vec::AlignedSum(products, 8), 1.0F + 0x1p-23F);
+  products[0] = -1.0F;
+  products[7] = 1.0F;
+  EXPECT_EQ(vec::AlignedSum(products, 8), 0.0F);
+}
+
+TEST(NpuKernels, K13Matmul64Bf16IsRoundedOnce) {
+  const Bf16s a = ToBf16s(RandomFloats(4096, 21));
+  const Bf16s b = ToBf16s(RandomFloats(4096, 22));
+  Bf16s blocks(4096), out(4096);
+  for (int k = 0; k < 64; ++k) {
+    for (int n = 0; n < 64; ++n) {
+      blocks[BlockedWeight(k, n, 64, 4)] = b[k * 64 + n];
+    }
+  }
+  std::vector<float> scratch(4096);
+  const Bf16s tiles = ToBlocks(a, 64, 64);
+  Call("matmul_bf16_64",
+       {tiles.data(), blocks.data(), out.data(), scratch.data()});
+  const Bf16s got = FromBlocks(out, 64, 64);
+  for (int i = 0; i < 64; ++i) {
+    for (int j = 0; j < 64; ++j) {
+      double want = 0, magnitude = 0;
+      for (int k = 0; k < 64; ++k) {
+        const double p = FromBf16(a[i * 64 + k]) * FromBf16(b[k * 64 + j]);
+        want += p;
+        magnitude += std::abs(p);
+      }
+      // Half a step, and the f32 sum's error where products cancel.
+      ASSERT_NEAR(FromBf16(got[i * 64 + j]), want,
+                  0.5 * Bf16Step(want) * 1.001 + 64 * 0x1p-24 * magnitude);
+    }
+  }
+}
+
+TEST(NpuKernels, K13CompatMatmulsFloorTheirSums) {
+  const Bf16s a = ToBf16s(RandomFloats(4096, 31));
+  const Bf16s b = ToBf16s(RandomFloats(4096, 32));
+  Bf16s scalar(4096), vector(4096);
+  Call("matmul_bf16_64x64_scalar", {a.data(), b.data(), scalar.data()});
+  Call("matmul_bf16_64x64_vector", {a.data(), b.data(), vector.data()});
+  EXPECT_EQ(scalar, vector);
+  for (int i = 0; i < 4096; ++i) {
+    float want = 0;
+    for (int k = 0; k < 64; ++k) {
+      want += static_cast<float>(FromBf16(a[i / 64 * 64 + k]) *
+                                 FromBf16(b[k * 64 + i % 64]));
+    }
+    ASSERT_LE(FromBf16(scalar[i]), want);
+    ASSERT_GT(FromBf16(scalar[i]) + Bf16Step(want) * 1.0001, want);
+  }
+}
+
+TEST(NpuKernels, Int8EpiloguesScaleAddAndNarrow) {
+  const int m = 16, n = 32;
+  std::vector<int32_t> acc(m * n);
+  std::mt19937_64 random(5);
+  std::uniform_int_distribution<int32_t> any(-33000000, 33000000);
+  for (int32_t& x : acc) x = any(random);
+  std::vector<float> params = RandomFloats(2 * n, 6, 1e-7F);
+  const std::vector<float> bias = RandomFloats(n, 7);
+  std::copy(bias.begin(), bias.end(), params.begin() + n);
+  const Bf16s residual = ToBf16s(RandomFloats(m * n, 8));
+  const auto value = [&](size_t at) {
+    const size_t col = at / 32 % (n / 8) * 8 + at % 8;
+    return std::pair{
+        double{params[col]} * acc[at] + params[n + col],
+        std::abs(double{params[col]} * acc[at]) + std::abs(params[n + col])};
+  };
+  Bf16s plain(m * n), gelu(m * n), sum(m * n);
+  std::vector<int8_t> bytes(m * n), gelu_bytes(m * n);
+  const float inverse = 25.0F;
+  const int32_t inverse_bits = std::bit_cast<int32_t>(inverse);
+  Call("finish_i8_bf16", {acc.data(), params.data(), plain.data()}, {m, n, 0});
+  Call("finish_i8_bf16", {acc.data(), params.data(), gelu.data()}, {m, n, 1});
+  Call("finish_i8_residual",
+       {acc.data(), params.data(), residual.data(), sum.data()}, {m, n});
+  Call("finish_i8_i8", {acc.data(), params.data(), bytes.data()},
+       {m, n, 0, inverse_bits});
+  Call("finish_i8_i8", {acc.data(), params.data(), gelu_bytes.data()},
+       {m, n, 1, inverse_bits});
+  for (size_t at = 0; at < acc.size(); ++at) {
+    const auto [want, terms] = value(at);
+    const double slack = 0x1p-15 * terms;
+    ASSERT_NEAR(FromBf16(plain[at]), want, 0.5 * Bf16Step(want) * 1.01 + slack);
+    const double g = ExactGelu(want);
+    ASSERT_NEAR(FromBf16(gelu[at]), g, 2 * Bf16Step(g) + Bf16Step(want) / 2);
+    const double r = want + FromBf16(residual[at]);
+    ASSERT_NEAR(FromBf16(sum[at]), r, 0.5 * Bf16Step(r) * 1.01 + slack);
+    const double q = std::clamp(want * inverse, -128.0, 127.0);
+    ASSERT_NEAR(bytes[at], q, 0.5 + 0x1p-14 * terms * inverse);
+    const double gq = std::clamp(g * inverse, -128.0, 127.0);
+    ASSERT_NEAR(gelu_bytes[at], gq,
+                0.5 + inverse * (2 * Bf16Step(g) + Bf16Step(want) / 2));
+  }
+}
+
+TEST(NpuKernels, Bf16EpiloguesAddAndNarrow) {
+  const int m = 8, n = 48;
+  const std::vector<float> acc = RandomFloats(m * n, 15, 2.0F);
+  const std::vector<float> bias = RandomFloats(n, 16);
+  const Bf16s residual = ToBf16s(RandomFloats(m * n, 17));
+  Bf16s plain(m * n), gelu(m * n), sum(m * n);
+  std::vector<int8_t> bytes(m * n);
+  const int32_t scale = std::bit_cast<int32_t>(30.0F);
+  Call("finish_bf16_bf16", {acc.data(), bias.data(), plain.data()}, {m, n, 0});
+  Call("finish_bf16_bf16", {acc.data(), bias.data(), gelu.data()}, {m, n, 1});
+  Call("finish_bf16_residual",
+       {acc.data(), bias.data(), residual.data(), sum.data()}, {m, n});
+  Call("finish_bf16_i8", {acc.data(), bias.data(), bytes.data()},
+       {m, n, 0, scale});
+  for (int i = 0; i < m; ++i) {
+    for (int j = 0; j < n; ++j) {
+      const size_t out = Blocked(i, j, n, 4, 8);
+      const double want = acc[Blocked(i, j, n, 4, 4)] + bias[j];
+      const double slack = 0x1p-22 * (std::abs(want) + std::abs(bias[j]));
+      ASSERT_NEAR(FromBf16(plain[out]), want, 0.5 * Bf16Step(want) + slack);
+      ASSERT_NEAR(FromBf16(gelu[out]), ExactGelu(want),
+                  2 * Bf16Step(ExactGelu(want)) + Bf16Step(want) / 2);
+      const double r = want + FromBf16(residual[out]);
+      ASSERT_NEAR(FromBf16(sum[out]), r, 0.5 * Bf16Step(r) + slack);
+      ASSERT_NEAR(bytes[out], std::clamp(want * 30, -128.0, 127.0), 0.5 + 0.01);
+    }
+  }
+}
+
+// --- attention --------------------------------------------------------------
+
+struct Heads {
+  std::vector<double> q, k, v;  // [rows or keys][d], q with its scale
+};
+
+std::vector<double> ExactAttention(const Heads& h, int rows, int keys, int d) {
+  std::vector<double> out(static_cast<size_t>(rows) * d);
+  std::vector<double> p(static_cast<size_t>(keys));
+  for (int i = 0; i < rows; ++i) {
+    double best = -1e300;
+    for (int j = 0; j < keys; ++j) {
+      double s = 0;
+      for (int l = 0; l < d; ++l) s += h.q[i * d + l] * h.k[j * d + l];
+      p[j] = s;
+      best = std::max(best, s);
+    }
+    double sum = 0;
+    for (double& x : p) sum += x = std::exp2(x - best);
+    for (int j = 0; j < keys; ++j) {
+      for (int l = 0; l < d; ++l) {
+        out[static_cast<size_t>(i * d + l)] += p[j] / sum * h.v[j * d + l];
+      }
+    }
+  }
+  return out;
+}
+
+// Runs bf16 flash attention on blocks of `block` keys; keys beyond are noise.
+std::vector<double> FlashBf16(const Heads& h, int rows, int keys, int d,
+                              int block) {
+  const int padded = (keys + block - 1) / block * block;
+  const auto bf16 = [&](const std::vector<double>& x, int n) {
+    Bf16s out(static_cast<size_t>(n) * d, NearestBf16(1e4));
+    for (size_t i = 0; i < x.size(); ++i) out[i] = NearestBf16(x[i]);
+    return ToBlocks(out, n, d);
+  };
+  const Bf16s q = bf16(h.q, rows), k = bf16(h.k, padded), v = bf16(h.v, padded);
+  std::vector<float> state(static_cast<size_t>(rows) * (8 + d));
+  std::vector<float> scratch(static_cast<size_t>(12) * block);
+  Call("flash_start", {state.data()}, {rows, d});
+  for (int b = 0; b < padded / block; ++b) {
+    const size_t at = static_cast<size_t>(b) * block * d;
+    Call("flash_block_bf16",
+         {q.data(), &k[at], &v[at], state.data(), scratch.data()},
+         {rows, block, d, b, keys});
+  }
+  Bf16s out(static_cast<size_t>(rows) * d);
+  Call("flash_finish_bf16", {state.data(), out.data()}, {rows, d});
+  return FromBf16s(FromBlocks(out, rows, d));
+}
+
+Heads RandomHeads(int rows, int keys, int d, double spread, uint64_t seed) {
+  const auto make = [&](int n, uint64_t s, double sigma) {
+    std::vector<double> out;
+    for (float x : RandomFloats(static_cast<size_t>(n) * d, s,
+                                static_cast<float>(sigma))) {
+      out.push_back(FromBf16(NearestBf16(x)));
+    }
+    return out;
+  };
+  return {make(rows, seed, spread * 1.4427 / std::sqrt(d)),
+          make(keys, seed + 1, 1.0), make(keys, seed + 2, 1.0)};
+}
+
+TEST(NpuKernels, K5FlashBf16EqualsExactAttention) {
+  struct Case {
+    int rows, keys, d, block;
+    double spread;
+  };
+  // From flat rows to nearly one-hot ones; tails of 28, 12 and 1 keys.
+  const Case cases[] = {{64, 1500, 64, 64, 1.0},
+                        {64, 1500, 64, 32, 6.0},
+                        {8, 300, 64, 32, 20.0},
+                        {16, 65, 64, 64, 2.0},
+                        {8, 48, 32, 16, 3.0}};
+  for (const Case& c : cases) {
+    const Heads h = RandomHeads(c.rows, c.keys, c.d, c.spread, 40);
+    const Agreement a = Agree(FlashBf16(h, c.rows, c.keys, c.d, c.block),
+                              ExactAttention(h, c.rows, c.keys, c.d));
+    EXPECT_GE(a.cosine, 0.9999) << c.keys << " spread " << c.spread;
+    EXPECT_LE(a.relative_rms, 0.01) << c.keys << " spread " << c.spread;
+  }
+}
+
+TEST(NpuKernels, K5FlashBf16FollowsARisingMaximum) {
+  // Keys sorted so that every block's scores rise by more than the slack.
+  const int rows = 8, keys = 256, d = 64;
+  Heads h = RandomHeads(rows, keys, d, 1.0, 50);
+  for (int i = 0; i < rows; ++i) h.q[i * d] = 1.0;
+  for (int j = 0; j < keys; ++j) h.k[j * d] = NearestBf16(0) + j / 4 * 1.0;
+  const Agreement a =
+      Agree(FlashBf16(h, rows, keys, d, 32), ExactAttention(h, rows, keys, d));
+  EXPECT_GE(a.cosine, 0.9999);
+  EXPECT_LE(a.relative_rms, 0.01);
+}
+
+TEST(NpuKernels, K5FlashInt8EqualsExactAttentionOfItsQuantisedInputs) {
+  const int rows = 64, keys = 300, d = 64, block = 64, shift = 10;
+  const auto q = RandomInt8s(rows * d, 60);
+  const auto k = RandomInt8s(320 * d, 61);
+  Heads h;
+  for (int8_t x : q) h.q.push_back(std::ldexp(x, -shift) / 16);
+  for (int j = 0; j < keys * d; ++j) h.k.push_back(k[j] * 16.0);
+  Bf16s v = ToBf16s(RandomFloats(320 * d, 62));
+  for (int j = 0; j < keys * d; ++j) h.v.push_back(FromBf16(v[j]));
+  const auto qb = ToBlocks(q, rows, d);
+  const auto kb = ToBlocks(k, 320, d);
+  const Bf16s vb = ToBlocks(v, 320, d);
+  std::vector<float> state(rows * (8 + d)), scratch(12 * block);
+  Call("flash_start", {state.data()}, {rows, d});
+  for (int b = 0; b < 5; ++b) {
+    const size_t at = static_cast<size_t>(b) * block * d;
+    Call("flash_block_i8",
+         {qb.data(), &kb[at], &vb[at], state.data(), scratch.data()},
+         {rows, block, d, b, keys, shift});
+  }
+  Bf16s out(rows * d);
+  Call("flash_finish_bf16", {state.data(), out.data()}, {rows, d});
+  const auto want = ExactAttention(h, rows, keys, d);
+  const Agreement a = Agree(FromBf16s(FromBlocks(out, rows, d)), want);
+  EXPECT_GE(a.cosine, 0.9999);
+  EXPECT_LE(a.relative_rms, 0.01);
+  // The int8 way out is the same values, scaled and rounded.
+  std::vector<int8_t> bytes(rows * d);
+  Call("flash_finish_i8", {state.data(), bytes.data()},
+       {rows, d, std::bit_cast<int32_t>(40.0F)});
+  for (int i = 0; i < rows * d; ++i) {
+    ASSERT_NEAR(bytes[i], std::clamp(FromBf16(out[i]) * 40, -128.0, 127.0),
+                0.5 + 40 * Bf16Step(FromBf16(out[i])));
+  }
+}
+
+TEST(NpuKernels, K5FlashRepeatsBitForBitAtEveryVectorWidth) {
+  const Heads h = RandomHeads(16, 100, 64, 4.0, 70);
+  const auto first = FlashBf16(h, 16, 100, 64, 32);
+  for (int level : {2, 1, 0, 2}) {
+    vec::SetHostLevel(level);
+    ASSERT_EQ(FlashBf16(h, 16, 100, 64, 32), first) << level;
+  }
+}
+
+}  // namespace
+}  // namespace sotto::npu
