@@ -199,10 +199,21 @@ def _parse(path: Path, data: bytearray, at: int, segments_size: int) -> Program:
         constant_offsets=constants.numbers(1, "<Q") if constants else [],
         named_data={t.text(0): t.number(1, "<I") for t in root.tables(7)},
     )
+    if program.constant_offsets:
+        _index(program.constant_segment, segments)
+    for index in program.named_data.values():
+        _index(index, segments)
+    if any(s.offset + s.size > segments_size for s in segments):
+        raise ValueError("segment outside the file")
     for plan in root.tables(1):
         method = _method(plan)
         program.methods[method.name] = method
     return program
+
+
+def _index(index: int, items: list) -> None:
+    if not 0 <= index < len(items):
+        raise ValueError(f"index {index} of {len(items)}")
 
 
 def _method(plan: Table) -> Method:
@@ -213,11 +224,20 @@ def _method(plan: Table) -> Method:
     calls = []
     for chain in plan.tables(5):
         calls += [_call(t, operators) for t in chain.tables(2)]
+    values = [_value(t) for t in plan.tables(2)]
+    inputs, outputs = plan.numbers(3), plan.numbers(4)
+    for call in calls:
+        # A delegate is no kernel, but takes values all the same.
+        if call.name not in ("move", "jump", "free"):
+            for index in call.arguments:
+                _index(index, values)
+    for index in inputs + outputs:
+        _index(index, values)
     return Method(
         name=plan.text(0),
-        values=[_value(t) for t in plan.tables(2)],
-        inputs=plan.numbers(3),
-        outputs=plan.numbers(4),
+        values=values,
+        inputs=inputs,
+        outputs=outputs,
         calls=calls,
         planned_bytes=plan.numbers(8, "<q"),
         delegates=[t.text(0) for t in plan.tables(7)],
