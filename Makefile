@@ -2,6 +2,7 @@
 # make demo   everything from nothing to the transcript of the JFK clip
 # make test   everything from nothing to all tests passed
 # make build  build/release/sotto
+# make test-executorch   export to ExecuTorch, tested; downloads about 5 GB
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 JOBS ?= $(shell nproc)
@@ -9,7 +10,8 @@ RELEASE := build/release
 SOTTO := $(RELEASE)/sotto
 export CCACHE_MAXSIZE ?= 5G
 
-.PHONY: help build demo models test test-build test-full install clean setup setup-test
+.PHONY: help build demo models test test-build test-full install clean setup \
+  setup-test executorch-build test-executorch bench-executorch
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -54,6 +56,24 @@ test: test-build models
 test-full: test-build models
 	@cd $(RELEASE) && SOTTO_TEST_FULL=1 ctest --output-on-failure
 	@tests/full/run.sh $(SOTTO)
+
+# Export to ExecuTorch and what it gives. Downloads about 5 GB first and says
+# so; SOTTO_EXECUTORCH_PYTHON names a Python that has torch and executorch.
+EXECUTORCH_RUN = cd python/tests && PYTHONPATH=.. SOTTO_BUILD=$(CURDIR)/$(RELEASE)
+executorch-build: setup-test models
+	@tools/executorch_venv.sh
+	@tools/executorch_torch.sh > build/executorch-python
+	@cmake --preset release > build/configure.log 2>&1 || \
+	  { cat build/configure.log >&2; exit 1; }
+	@ninja -C $(RELEASE) -j $(JOBS) sotto_cli sotto_executorch sotto_pte_runner
+
+test-executorch: executorch-build
+	@python="$$(cat build/executorch-python)"; $(EXECUTORCH_RUN) \
+	  "$$python" -W ignore -m unittest -v
+
+bench-executorch: executorch-build
+	@python="$$(cat build/executorch-python)"; $(EXECUTORCH_RUN) \
+	  "$$python" -W ignore bench_table.py
 
 install: build
 	@cmake --install $(RELEASE) $(if $(DESTDIR),--prefix $(DESTDIR)/usr/local,)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""Published models: sizes, OpenAI's numbers, the runner's text, the speed."""
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import unittest
+
+import torch
+from safetensors import safe_open
+
+import real
+import runtime
+from sotto.executorch import model
+
+JFK = " And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country."
+
+
+def numbers(name):
+    path = real.data("oracle", "numeric", name + ".safetensors")
+    with safe_open(str(path), "pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}
+
+
+class Row21Sizes(unittest.TestCase):
+    def test_base_fits(self):
+        for form, megabytes in (("f32", 297), ("f16", 149), ("int8", 80)):
+            size = real.exported("base", form).stat().st_size
+            print(f"base {form}: {size / 1e6:.1f} MB, at most {megabytes}", file=sys.stderr)
+            self.assertLessEqual(size, megabytes * 1e6, form)
+
+    def test_opening_maps_the_file(self):
+        def peak(path):
+            command = [real.RUNNER, "--model_path", path, "--list_methods"]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            self.assertEqual(status, 0)
+            return usage.ru_maxrss / 1024
+
+        folder = runtime.ROOT / "extension/executorch/runner/testdata"
+        small = min(folder.glob("*.pte"), key=lambda p: p.stat().st_size)
+        more = peak(real.exported("base")) - peak(small)
+        print(f"opening base f32: {more:.1f} MB resident", file=sys.stderr)
+        self.assertLess(more, 20)
+
+
+class Row22Numbers(unittest.TestCase):
+    def check_jfk(self, name, form, encoder, logits):
+        mel = numbers("jfk-mel80")["mel"][None]
+        want = numbers("jfk-" + name)
+        loaded = runtime.Program(real.exported(name, form))
+        states = loaded.encode(mel)
+        got = loaded.decode(want["logits_input"].tolist(), states)[-8:]
+        far = (states[0].float() - want["encoder"]).abs().max().item()
+        off = (got - want["logits"]).abs().max().item()
+        print(f"{name} {form}: encoder {far:.2g}, logits {off:.2g} from OpenAI's", file=sys.stderr)
+        self.assertLess(far, encoder)
+        self.assertLess(off, logits)
+        self.assertTrue(torch.equal(got.argmax(1), want["logits"].argmax(1)))
+
+    def test_jfk_in_float32(self):
+        for name in ("tiny.en", "base"):
+            self.check_jfk(name, "f32", 2e-3, 1e-3)
+
+    def test_jfk_without_the_operators(self):
+        self.check_jfk("tiny.en", "stock", 2e-3, 1e-3)
+
+    def test_jfk_in_lower_precision(self):
+        # The logits of this clip span 54; the words must not change.
+        self.check_jfk("base", "f16", 2.0, 0.5)
+        self.check_jfk("base", "int8", 20.0, 3.0)
+
+    def test_log_mel_of_this_test_is_openais(self):
+        mel = real.log_mel(real.read_wav(real.data("jfk", "jfk.wav")))
+        self.assertLess((mel[0] - numbers("jfk-mel80")["mel"]).abs().max().item(), 1e-4)
+
+    def test_two_more_clips(self):
+        """Against the modules in float64, and OpenAI's greedy tokens."""
+        folder = real.hugging_face("base")
+        config, weights = model.read_config(folder), model.Weights(folder)
+        encoder = model.Encoder(weights, config).double().eval()
+        decoder = model.TextDecoder(weights, config, stock=True).double().eval()
+        suppressed = model.read_json(folder / "generation_config.json")["suppress_tokens"]
+        loaded = runtime.Program(real.exported("base"))
+        clips = [c for c in real.oracle_lines("base", "multilingual-leopard")
+                 if c["file"].endswith(("test_es.wav", "test_pt.wav"))]
+        self.assertEqual(len(clips), 2)
+        tokens = json.loads((folder / "added_tokens.json").read_text())
+        for clip in clips:
+            result = clip["results"]["greedy_no_words"]
+            chosen = [t for s in result["segments"] if s["seek"] == 0 for t in s["tokens"]]
+            language = tokens[f"<|{result['language']}|>"]
+            prompt = [config.start, language, tokens["<|transcribe|>"]]
+            mel = real.log_mel(real.read_wav(real.data(clip["file"])))
+            ids = prompt + chosen
+            got = loaded.decode(ids[:-1], loaded.encode(mel))
+            with torch.no_grad():
+                states = encoder(mel.double())
+                want = torch.stack([
+                    decoder(torch.tensor([[t]]), states, torch.tensor([i]))[0, 0]
+                    for i, t in enumerate(ids[:-1])
+                ]).float()  # fmt: skip
+            self.assertLess((got - want).abs().max().item(), 1e-3)
+            got[:, suppressed] = float("-inf")
+            for row, token in zip(got[len(prompt) - 1 :], chosen):
+                # Whichever kind the rules wanted, the best of its kind won.
+                kind = slice(0, config.eos) if token < config.eos else slice(token, None)
+                self.assertLess((row[kind].max() - row[token]).item(), 1e-3)
+
+
+class Runner(unittest.TestCase):
+    """The exported file in the stand-alone program."""
+
+    def run_on(self, path, folder, *audio, extra=()):
+        command = [real.RUNNER, "--model_path", path, "--tokenizer_path", folder, *extra]
+        for file in audio:
+            command += ["--audio_path", file]
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout, done.stderr
+
+    def test_row27_jfk(self):
+        clip = real.data("jfk", "jfk.wav")
+        for name, form in (("tiny.en", "f32"), ("tiny.en", "stock"), ("tiny.en", "int8"), ("base", "f32")):
+            out, _ = self.run_on(real.exported(name, form), real.hugging_face(name), clip)
+            words = "".join(c for c in out.lower() if c.isalpha() or c == " ").split()
+            want = "".join(c for c in JFK.lower() if c.isalpha() or c == " ").split()
+            self.assertEqual(words, want, f"{name} {form}")
+
+    def test_row11_two_recordings_on_one_loaded_method(self):
+        folder, path = real.hugging_face("tiny.en"), real.exported("tiny.en")
+        clips = sorted(real.data("librispeech-mini").rglob("*.flac"))[:2]
+        alone = [self.run_on(path, folder, clip)[0].strip() for clip in clips]
+        together = self.run_on(path, folder, clips[0], clips[1], clips[0])[0]
+        for text in alone:
+            self.assertIn(text, together)
+        self.assertEqual(together.count(alone[0]), 2)
+
+    def test_librispeech_is_sottos_own_text(self):
+        folder, path = real.hugging_face("tiny.en"), real.exported("tiny.en")
+        clips = sorted(real.data("librispeech-mini").rglob("*.flac"))
+        out, _ = self.run_on(path, folder, *clips)
+        command = [real.SOTTO, "transcribe", "--model", "tiny.en", "--profile", "cpu-f32",
+                   "--condition_on_previous_text", "False", *clips]  # fmt: skip
+        own = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        self.assertEqual(out.split(), own.split())
+
+
+class Speed(unittest.TestCase):
+    def test_twice_as_fast_as_the_stock_export(self):
+        """Interleaved, so that both meet the same load of the machine."""
+        mel = numbers("jfk-mel80")["mel"][None]
+        runtime.set_threads(1)
+        programs = [runtime.Program(real.exported("tiny.en", f)) for f in ("stock", "f32")]
+        states = [p.encode(mel) for p in programs]
+        times = [[], []]
+        for program, given in zip(programs, states):
+            program.step(50257, given, 0)
+        runtime.reset_counts()
+        for position in range(1, 41):
+            for i, program in enumerate(programs):
+                started = time.perf_counter()
+                program.step(400, states[i], position)
+                times[i].append(time.perf_counter() - started)
+        stock, ours = (statistics.median(t) * 1e3 for t in times)
+        print(f"stock {stock:.1f} ms a token, with operators {ours:.1f}", file=sys.stderr)
+        self.assertGreater(stock / ours, 2)
+        counts = runtime.counts()
+        self.assertEqual(counts.out_bytes_copied + counts.alias_bytes_copied, 0)
+        self.assertEqual(counts.value_bytes_written, 0)
+        programs[1].step(50257, states[1], 0)
+        # 4 layers, keys and values, 1500 rows of 384 floats.
+        self.assertEqual(runtime.counts().value_bytes_written, 4 * 2 * 1500 * 384 * 4)
+        self.assertEqual(runtime.counts().out_bytes_copied, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
