@@ -22,6 +22,7 @@ constexpr CommandRow kCommands[] = {
     {"models", "list the models found on this machine", MakeModels},
     {"doctor", "what this machine can run models on, and what is in the way",
      MakeDoctor},
+    {"ops", "list operators, check programs of operators", MakeOps},
     {"completion", "print shell completion or the man page", MakeCompletion},
 };
 

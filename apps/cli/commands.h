@@ -47,6 +47,7 @@ std::unique_ptr<Command> MakeBench();
 std::unique_ptr<Command> MakeCompile();
 std::unique_ptr<Command> MakeConvert();
 std::unique_ptr<Command> MakeModels();
+std::unique_ptr<Command> MakeOps();
 std::unique_ptr<Command> MakePull();
 std::unique_ptr<Command> MakeDoctor();
 std::unique_ptr<Command> MakeCompletion();

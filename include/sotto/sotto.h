@@ -2,7 +2,8 @@
  *
  * Sotto's C API and its manual.
  *
- * Two handles: an engine (a loaded model) and a transcript (its result).
+ * Two handles: an engine (a loaded model) and a transcript (its result); and at
+ * the end those of programs of operators.
  * Options are given by name as text, with the names of the command line
  * ("language", "initial-prompt", ...; '_' and '-' are alike), so the ABI does
  * not grow with them. `sotto transcribe --help` tells them all.
@@ -43,6 +44,8 @@ extern "C" {
 
 typedef struct sotto_engine sotto_engine;
 typedef struct sotto_transcript sotto_transcript;
+typedef struct sotto_program sotto_program;
+typedef struct sotto_program_session sotto_program_session;
 
 typedef enum sotto_status {
   SOTTO_OK = 0,
@@ -104,6 +107,54 @@ SOTTO_API const char* sotto_transcript_render(sotto_transcript* transcript,
                                               const char* format);
 /* NULL is allowed. */
 SOTTO_API void sotto_transcript_free(sotto_transcript* transcript);
+
+/* Programs of operators (docs/operators.md). First the libraries that have the
+ * operators, then the programs that call them, then sessions, each one stream's
+ * memory:
+ *
+ *   sotto_load_ops("libsotto_cross_attn_ops.so");
+ *   sotto_program_open("decoder.ops", &program);
+ *   sotto_program_start(program, &session);
+ *   sotto_program_set(session, "hidden", hidden, sizeof hidden);
+ *   sotto_program_run(session);
+ *   sotto_program_get(session, "logits", logits, sizeof logits);
+ */
+
+/* Loads an operator library (sotto/ops.h) into this process. Loading it again,
+ * by whatever path, changes nothing. Two libraries that define one operator:
+ * SOTTO_BAD_INPUT, the second is left out. Any thread. */
+SOTTO_API sotto_status sotto_load_ops(const char* path);
+/* SOTTO_BAD_INPUT while a program that uses the library is open. Any thread. */
+SOTTO_API sotto_status sotto_unload_ops(const char* path);
+/* Name of operator `index` in sorted order, each once; NULL past the end. Lives
+ * until this thread's next call of it. Any thread. */
+SOTTO_API const char* sotto_op_name(size_t index);
+
+/* Loads a program and finds all its operators now, never while it runs:
+ * SOTTO_UNSUPPORTED where some are not registered, and sotto_last_error lists
+ * them all; load their library and try again. */
+SOTTO_API sotto_status sotto_program_open(const char* path,
+                                          sotto_program** program);
+/* NULL is allowed. Sessions of it keep working. */
+SOTTO_API void sotto_program_close(sotto_program* program);
+
+/* A new session; one program serves any number of them, each used by one thread
+ * at a time. */
+SOTTO_API sotto_status sotto_program_start(const sotto_program* program,
+                                           sotto_program_session** session);
+/* Writes an input; reads any variable but a view. `bytes` must be its size. */
+SOTTO_API sotto_status sotto_program_set(sotto_program_session* session,
+                                         const char* variable,
+                                         const void* data, size_t bytes);
+SOTTO_API sotto_status sotto_program_get(const sotto_program_session* session,
+                                         const char* variable, void* data,
+                                         size_t bytes);
+/* Runs once. After a failed run only sotto_program_reset helps. */
+SOTTO_API sotto_status sotto_program_run(sotto_program_session* session);
+/* As a new session: states begin anew. Call it between recordings. */
+SOTTO_API sotto_status sotto_program_reset(sotto_program_session* session);
+/* NULL is allowed. */
+SOTTO_API void sotto_program_end(sotto_program_session* session);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <string>
 #include <vector>
 
+#include "api/guard.h"
 #include "audio/decode.h"
 #include "audio/mel_source.h"
 #include "base/error.h"
@@ -33,44 +33,8 @@ struct sotto_transcript {
 
 namespace {
 
-thread_local std::string g_last_error;
-
-sotto_status StatusOf(sotto::ErrorCode code) {
-  switch (code) {
-    case sotto::ErrorCode::kBadInput: return SOTTO_BAD_INPUT;
-    case sotto::ErrorCode::kNotFound: return SOTTO_NOT_FOUND;
-    case sotto::ErrorCode::kUnsupported: return SOTTO_UNSUPPORTED;
-    case sotto::ErrorCode::kOutOfMemory: return SOTTO_OUT_OF_MEMORY;
-    case sotto::ErrorCode::kDevice: return SOTTO_DEVICE;
-    case sotto::ErrorCode::kCancelled: return SOTTO_CANCELLED;
-    case sotto::ErrorCode::kInternal: return SOTTO_INTERNAL;
-  }
-  return SOTTO_INTERNAL;
-}
-
-// Runs `body` and turns whatever it throws into a status and a line.
-template <typename F>
-sotto_status Guard(F&& body) {
-  g_last_error.clear();
-  try {
-    body();
-    return SOTTO_OK;
-  } catch (const sotto::Error& error) {
-    g_last_error = error.what();
-    return StatusOf(error.code());
-  } catch (const std::bad_alloc&) {
-    g_last_error = "out of memory";
-    return SOTTO_OUT_OF_MEMORY;
-  } catch (const std::exception& error) {
-    g_last_error = error.what();
-    return SOTTO_INTERNAL;
-  }
-}
-
-void Require(const void* pointer, const char* what) {
-  if (pointer == nullptr)
-    sotto::Fail(sotto::ErrorCode::kBadInput, "{} is NULL", what);
-}
+using sotto::api::Guard;
+using sotto::api::Require;
 
 void Apply(const char* const* pairs, sotto::Options* options) {
   if (pairs == nullptr) return;
@@ -103,7 +67,7 @@ const sotto::Segment* SegmentAt(const sotto_transcript* transcript,
 
 const char* sotto_version(void) { return sotto::Version(); }
 
-const char* sotto_last_error(void) { return g_last_error.c_str(); }
+const char* sotto_last_error(void) { return sotto::api::g_last_error.c_str(); }
 
 sotto_status sotto_engine_open(const char* const* options,
                                sotto_engine** engine) {
@@ -195,8 +159,7 @@ const char* sotto_transcript_render(sotto_transcript* transcript,
   const sotto_status status = Guard([&] {
     Require(transcript, "transcript");
     Require(format, "format");
-    transcript->rendered =
-        sotto::Render(format, transcript->transcript);
+    transcript->rendered = sotto::Render(format, transcript->transcript);
   });
   return status == SOTTO_OK ? transcript->rendered.c_str() : nullptr;
 }

@@ -210,6 +210,21 @@ TEST(Row17LoadingContract, UnloadIsRefusedWhileAProgramLives) {
   EXPECT_NO_THROW(OpSession(Parse(kCacheProgram, registry)).Run());
 }
 
+TEST(Docs, TheExampleOfTheGuideRuns) {
+  REQUIRE_LIBRARY();
+  const std::string guide =
+      ReadFile(fs::path(SOTTO_SOURCE_DIR) / "docs/operators.md");
+  const size_t begin = guide.find("sotto-ops 1");
+  OpRegistry registry;
+  registry.Load(LibraryPath("sotto_cross_attn_ops"));
+  OpSession session(
+      Parse(guide.substr(begin, guide.find("```", begin) - begin), registry));
+  session.Run();
+  session.Run();
+  EXPECT_EQ(session.Get("k").data, session.Get("cache").data);
+  EXPECT_EQ(*static_cast<const uint8_t*>(session.Get("done").data), 1);
+}
+
 // Whether the process has the file mapped.
 bool IsMapped(const fs::path& path) {
   std::ifstream maps("/proc/self/maps");

@@ -104,11 +104,93 @@ class Usage(Case):
             result = sotto("completion", kind)
             self.assertEqual(result.returncode, 0)
             text = result.stdout.decode().replace("\\-", "-")
-            for word in ("condition-on-previous-text", "convert", "eval"):
+            for word in ("condition-on-previous-text", "convert", "eval", "ops"):
                 self.assertIn(word, text)
         check = subprocess.run(["bash", "-n"],
                                input=sotto("completion", "bash").stdout)
         self.assertEqual(check.returncode, 0)
+
+
+CROSS_ATTN = SOTTO.parent / "libsotto_cross_attn_ops.so"
+PROGRAM = """sotto-ops 1
+input value : f32[1,2,3,4]
+state cache : f32[1,2,5,4] = zeros
+view k : f32[1,2,5,4]
+view a : f32[1,2,5,4]
+view b : f32[1,2,5,4]
+call executorch::update_cross_attn_cache.out(value, cache, k)
+call executorch::alias.out(k, cache, a, b)
+"""
+
+
+class Operators(Case):
+    """executorch.md, rows 13, 14, 17 and 18 as a user meets them."""
+
+    def program(self, text=PROGRAM):
+        path = self.tmp / "step.ops"
+        path.write_text(text)
+        return path
+
+    def names(self, *args):
+        result = sotto("ops", "--list", "--json", *args)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return [op["name"] for op in json.loads(result.stdout)]
+
+    def test_row_13_all_missing_operators_at_once(self):
+        line = self.fails(sotto("ops", "--program", self.program()), 1, "step.ops",
+                          "executorch::alias.out, "
+                          "executorch::update_cross_attn_cache.out")
+        self.assertIn("missing operators", line)
+        result = sotto("ops", "--program", self.program(), "--json")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(json.loads(result.stdout)["missing"],
+                         ["executorch::alias.out",
+                          "executorch::update_cross_attn_cache.out"])
+
+    def test_row_17_what_is_wrong_is_one_line(self):
+        text = self.tmp / "text.so"
+        text.write_text("no library")
+        self.fails(sotto("ops", "--load", self.tmp / "none.so"), 2, "none.so")
+        self.fails(sotto("ops", "--load", text), 2, "text.so")
+        self.fails(sotto("ops", "--program", self.tmp / "none.ops"), 2, "none.ops")
+        self.fails(sotto("ops", "--program", self.program("hello")), 2,
+                   "step.ops:1:")
+
+    def test_row_18_no_library_no_operators(self):
+        self.assertEqual(self.names(), [])
+
+    @unittest.skipUnless(CROSS_ATTN.exists(), "built without operator libraries")
+    def test_rows_14_17_18_with_the_library(self):
+        twice = ("--load", CROSS_ATTN, "--load", CROSS_ATTN)
+        names = self.names(*twice)
+        self.assertEqual(names, sorted(set(names)))
+        for name in ("executorch::alias.out",
+                     "executorch::update_cross_attn_cache.out"):
+            self.assertIn(name, names)
+        for row in json.loads(sotto("ops", "--json", *twice).stdout):
+            self.assertEqual(row["key"], "any")
+            self.assertEqual(row["library"], str(CROSS_ATTN))
+        self.assertEqual(len(sotto("ops", *twice).stdout.splitlines()), len(names))
+        ready = sotto("ops", "--load", CROSS_ATTN, "--program", self.program())
+        self.assertEqual(ready.returncode, 0, ready.stderr)
+        ran = sotto("ops", "--load", CROSS_ATTN, "--program", self.program(),
+                    "--runs", "10", "--json")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        report = json.loads(ran.stdout)
+        self.assertEqual(report["runs"], 10)
+        rows = {op["op"]: op for op in report["ops"]}
+        update = rows["executorch::update_cross_attn_cache.out"]
+        self.assertEqual(update["calls"], 10)
+        self.assertEqual(update["bytes_written"], 10 * 24 * 4)
+        self.assertEqual(update["bytes_copied"], 0)
+        self.assertEqual(rows["executorch::alias.out"]["bytes_copied"], 0)
+
+    @unittest.skipUnless(CROSS_ATTN.exists(), "built without operator libraries")
+    def test_row_17_two_libraries_of_one_operator(self):
+        copy = self.tmp / "copy.so"
+        copy.write_bytes(CROSS_ATTN.read_bytes())
+        self.fails(sotto("ops", "--load", CROSS_ATTN, "--load", copy), 2,
+                   str(CROSS_ATTN), str(copy), "executorch::alias")
 
 
 class ModelFiles(Case):

@@ -15,6 +15,11 @@ cmake --build "$prefix/outside" >/dev/null
 "$prefix/bin/sotto" --version
 test -s "$prefix/share/man/man1/sotto.1"
 
+printf '%s\n' 'sotto-ops 1' 'input x : f32[2]' 'output y : f32[2]' \
+  'call outside::twice.out(x, y)' > "$prefix/twice.ops"
+"$prefix/outside/uses_ops" "$prefix/twice.ops" \
+  "$(find "$prefix/outside" -name 'liboutside_ops.so')"
+
 export PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name sotto.pc)")
 # The file was configured for /usr/local; --define-prefix finds it here.
 cc -std=c99 "$source/tests/install/main.c" -o "$prefix/pc" \
