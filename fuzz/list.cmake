@@ -11,6 +11,7 @@ set(SOTTO_FUZZ_TARGETS
   hub_json
   kernels
   openai_pt
+  ops_program
   plan
   profile
   safetensors
