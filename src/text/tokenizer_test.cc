@@ -442,5 +442,61 @@ TEST(Utf8, FindsWhatAStreamMustHoldBack) {
   EXPECT_EQ(IncompleteUtf8Suffix("\xE0\x80"), 0u);  // nothing completes it
 }
 
+// executorch.md, row 25: 10,000 lines of every script come back, and what a
+// stream prints of their tokens ends on whole characters.
+TEST(Row25RoundTrip, TenThousandLinesAndWholeCharacters) {
+  // Clusters that a tokenizer may tear apart.
+  const std::string kClusters[] = {
+      "\u4f60\u597d\u4e16\u754c", "\u65e5\u672c\u8a9e", "\ud55c\uad6d\uc5b4",
+      "e\u0301", "n\u0303\u0323", "\u0939\u093f\u0928\u094d\u0926\u0940",
+      "\U0001F600", "\U0001F468\u200D\U0001F469\u200D\U0001F467",
+      "\U0001F44D\U0001F3FD", "\U0001F1E9\U0001F1EA", "\u0e01\u0e33",
+      "\U00020BB7", " ", "  ", "\t", "word"};
+  std::mt19937 rng(25);
+  std::vector<std::string> lines;
+  for (int i = 0; i < 10'000; ++i) {
+    std::string line = RandomText(rng);
+    for (size_t n = rng() % 6; n > 0; --n)
+      line += kClusters[rng() % std::size(kClusters)];
+    lines.push_back(std::move(line));
+  }
+  std::vector<TokenizerPtr> tokenizers = {
+      Tokenizer::Load({}, {}, kEnglish), Tokenizer::Load({}, {}, kMultilingual)};
+  for (const char* name : {"tiny.en", "base"})  // their tokenizer.json
+    if (const fs::path folder = Model(name); !folder.empty())
+      tokenizers.push_back(Tokenizer::Load(
+          folder, {}, name == std::string("base") ? kMultilingual : kEnglish));
+  for (const TokenizerPtr& tokenizer : tokenizers) {
+    SCOPED_TRACE(tokenizer->origin());
+    for (const std::string& line : lines) {
+      const std::vector<int> ids = tokenizer->Encode(line);
+      ASSERT_EQ(tokenizer->Decode(ids), line);
+      std::string held, printed;
+      for (const int id : ids) {
+        held += tokenizer->Bytes(id);
+        const size_t whole = held.size() - IncompleteUtf8Suffix(held);
+        ASSERT_TRUE(IsValidUtf8(std::string_view(held).substr(0, whole)));
+        printed += held.substr(0, whole);
+        held.erase(0, whole);
+      }
+      ASSERT_EQ(printed, line);
+      ASSERT_EQ(held, "");
+    }
+  }
+}
+
+TEST(Row25RoundTrip, SpecialsAreHiddenUnlessAskedFor) {
+  const TokenizerPtr tokenizer = Tokenizer::Load({}, {}, kMultilingual);
+  std::vector<int> ids = {tokenizer->sot(), tokenizer->LanguageToken("de"),
+                          tokenizer->transcribe(),
+                          tokenizer->timestamp_begin() + 54};
+  for (const int id : tokenizer->Encode(" caf\u00e9")) ids.push_back(id);
+  ids.push_back(tokenizer->eot());
+  EXPECT_EQ(tokenizer->Decode(ids), " caf\u00e9");
+  EXPECT_EQ(tokenizer->DecodeWithTimestamps(ids),
+            "<|startoftranscript|><|de|><|transcribe|><|1.08|> caf\u00e9"
+            "<|endoftext|>");
+}
+
 }  // namespace
 }  // namespace sotto
