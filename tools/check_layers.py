@@ -29,7 +29,7 @@ BACKENDS = {"cpu", "npu", "cuda"}
 # Library header -> folders of src/ that may include it (".cc" files only,
 # unless the row says "h").
 LIBRARIES = {
-    r"nlohmann/": {"model", "text", "output", "base", "hub", "engine", "api",
+    r"nlohmann/": {"model", "text", "output", "base", "hub", "npu", "engine", "api",
                   "extension"},
     r"simdjson": {"model", "text", "hub"},
     r"toml\+\+/": {"compile"},
