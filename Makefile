@@ -2,7 +2,11 @@
 # make demo   everything from nothing to the transcript of the JFK clip
 # make test   everything from nothing to all tests passed
 # make build  build/release/sotto
+<<<<<<< HEAD
 # make test-executorch   export to ExecuTorch, tested; downloads about 5 GB
+=======
+# make runner build/release/sotto-pte-runner, on the ExecuTorch wheel
+>>>>>>> 177ef50 (extension: the runner beside the engine on real exports; its page, make runner)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 JOBS ?= $(shell nproc)
@@ -10,8 +14,12 @@ RELEASE := build/release
 SOTTO := $(RELEASE)/sotto
 export CCACHE_MAXSIZE ?= 5G
 
+<<<<<<< HEAD
 .PHONY: help build demo models test test-build test-full install clean setup \
   setup-test executorch-build test-executorch bench-executorch
+=======
+.PHONY: help build runner demo models test test-build test-full install clean setup setup-test
+>>>>>>> 177ef50 (extension: the runner beside the engine on real exports; its page, make runner)
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -29,6 +37,12 @@ $(RELEASE)/build.ninja: | setup
 
 build: setup $(RELEASE)/build.ninja
 	@ninja -C $(RELEASE) -j $(JOBS) sotto_cli | { grep -v 'no work to do' || true; }
+
+runner: setup $(RELEASE)/build.ninja
+	@tools/executorch_venv.sh
+	@cmake $(RELEASE) > build/configure.log 2>&1 || \
+	  { cat build/configure.log >&2; exit 1; }
+	@ninja -C $(RELEASE) -j $(JOBS) sotto_pte_runner
 
 demo: build
 	@tools/get_model.sh tiny.en $(SOTTO)

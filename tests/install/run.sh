@@ -20,6 +20,13 @@ printf '%s\n' 'sotto-ops 1' 'input x : f32[2]' 'output y : f32[2]' \
 "$prefix/outside/uses_ops" "$prefix/twice.ops" \
   "$(find "$prefix/outside" -name 'liboutside_ops.so')"
 
+# The runner finds the operators in ../lib.
+if [ -x "$prefix/bin/sotto-pte-runner" ]; then
+  "$prefix/bin/sotto-pte-runner" --audio_path "$source/data/jfk.flac" --model_path \
+    "$source/extension/executorch/runner/testdata/operators.pte" |
+    grep -qx 'And so my fellow'
+fi
+
 export PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name sotto.pc)")
 # The file was configured for /usr/local; --define-prefix finds it here.
 cc -std=c99 "$source/tests/install/main.c" -o "$prefix/pc" \
