@@ -13,7 +13,7 @@ inline constexpr double kInt8Edge = 7 + 5;
 inline constexpr double kBf16Edge = 7 + 6;
 // Share of 4-row blocks whose reference moves at a block of keys but the first,
 // measured (attention_test.cc prints it).
-inline constexpr double kFlashRescaleShare = 0.02;
+inline constexpr double kFlashRescaleShare = 0.023;
 
 // a + b, field by field where counts add; trips, accumulators and the name are
 // the first's.
