@@ -2,11 +2,8 @@
 # make demo   everything from nothing to the transcript of the JFK clip
 # make test   everything from nothing to all tests passed
 # make build  build/release/sotto
-<<<<<<< HEAD
-# make test-executorch   export to ExecuTorch, tested; downloads about 5 GB
-=======
 # make runner build/release/sotto-pte-runner, on the ExecuTorch wheel
->>>>>>> 177ef50 (extension: the runner beside the engine on real exports; its page, make runner)
+# make test-executorch   export to ExecuTorch, tested; downloads about 5 GB
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 JOBS ?= $(shell nproc)
@@ -14,12 +11,8 @@ RELEASE := build/release
 SOTTO := $(RELEASE)/sotto
 export CCACHE_MAXSIZE ?= 5G
 
-<<<<<<< HEAD
-.PHONY: help build demo models test test-build test-full install clean setup \
-  setup-test executorch-build test-executorch bench-executorch
-=======
-.PHONY: help build runner demo models test test-build test-full install clean setup setup-test
->>>>>>> 177ef50 (extension: the runner beside the engine on real exports; its page, make runner)
+.PHONY: help build runner demo models test test-build test-full install clean \
+  setup setup-test executorch-build test-executorch bench-executorch
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
