@@ -70,13 +70,16 @@ EXECUTORCH_RUN = cd python/tests && PYTHONPATH=.. SOTTO_BUILD=$(CURDIR)/$(RELEAS
 executorch-build: setup-test models
 	@tools/executorch_venv.sh
 	@tools/executorch_torch.sh > build/executorch-python
-	@cmake --preset release > build/configure.log 2>&1 || \
+	@cmake --preset release -DSOTTO_TESTS=ON > build/configure.log 2>&1 || \
 	  { cat build/configure.log >&2; exit 1; }
-	@ninja -C $(RELEASE) -j $(JOBS) sotto_cli sotto_executorch sotto_pte_runner
+	@ninja -C $(RELEASE) -j $(JOBS) sotto_cli sotto_executorch \
+	  sotto_pte_runner pte_logits_test
 
 test-executorch: executorch-build
 	@python="$$(cat build/executorch-python)"; $(EXECUTORCH_RUN) \
 	  "$$python" -W ignore -m unittest -v
+	@python3 extension/executorch/runner/model_test.py \
+	  $(RELEASE)/sotto-pte-runner $(SOTTO) . build/pte -v
 
 bench-executorch: executorch-build
 	@python="$$(cat build/executorch-python)"; $(EXECUTORCH_RUN) \

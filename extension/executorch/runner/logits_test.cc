@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Logits of real exports beside those of Sotto's own engine in f32, and beside
 // OpenAI's tokens. Run by model_test.py:
-//   pte_logits_test PROGRAMS   (a folder with tiny.en.pte and base.pte)
+//   pte_logits_test PROGRAMS   (a folder with tiny.en-f32.pte and base-f32.pte)
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -42,7 +42,8 @@ float MaxAbsDiff(std::span<const float> a, std::span<const float> b) {
 // small, the text forced to be the engine's own.
 TEST_P(Logits, Row22EqualTheEngines) {
   const std::string name = GetParam();
-  const auto path = g_programs / (name + ".pte");
+  auto path = g_programs / (name + ".pte");
+  if (!std::filesystem::exists(path)) path = g_programs / (name + "-f32.pte");
   const auto weights = TestModel(name);
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
   if (weights.empty()) GTEST_SKIP() << "no model " << name;

@@ -4,8 +4,9 @@
 
     model_test.py RUNNER SOTTO SOURCE_DIR PROGRAMS
 
-PROGRAMS holds tiny.en.pte, and maybe base.pte, tiny.en-int8.pte and
-tiny.en-stock.pte, with the Hugging Face folders they came from in PROGRAMS/hf.
+PROGRAMS holds tiny.en-f32.pte (or tiny.en.pte), and maybe the same of base,
+tiny.en-int8.pte and tiny.en-stock.pte, with the Hugging Face folders they came
+from in PROGRAMS/hf: build/pte, where `make test-executorch` keeps them.
 Needs the models of `make models`; LibriSpeech-mini is read from
 SOTTO_TEST_DATA. What is missing is skipped by name.
 """
@@ -37,13 +38,18 @@ def needs(path):
     return unittest.skipUnless(path.exists(), f"no {path}")
 
 
+def program(model):
+    exact = PROGRAMS / f"{model}.pte"
+    return exact if exact.exists() else PROGRAMS / f"{model}-f32.pte"
+
+
 def words(text):
     return " ".join(re.sub(r"[^\w\s']", "", text).split()).lower()
 
 
 def run(model, audio, *args, tokenizer=None, code=0):
     name = re.match("(tiny.en|base)", model).group()
-    command = [RUNNER, "--model_path", PROGRAMS / f"{model}.pte",
+    command = [RUNNER, "--model_path", program(model),
                "--tokenizer_path", tokenizer or PROGRAMS / "hf" / name, *args]
     for path in audio:
         command += ["--audio_path", path]
@@ -75,7 +81,7 @@ def speech():
     return sorted((DATA / "librispeech-mini").rglob("*.flac"))
 
 
-@needs(PROGRAMS / "tiny.en.pte")
+@needs(program("tiny.en"))
 class TinyEn(unittest.TestCase):
     def test_row_27_the_jfk_text(self):
         result = run("tiny.en", [JFK])
@@ -131,7 +137,7 @@ class TinyEn(unittest.TestCase):
         self.assertEqual(stats["derived"], [])
 
     def test_row_31_damaged_weights_and_delegates(self):
-        whole = (PROGRAMS / "tiny.en.pte").read_bytes()
+        whole = program("tiny.en").read_bytes()
         draw = random.Random(1)
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "damaged.pte"
@@ -159,29 +165,29 @@ class TinyEn(unittest.TestCase):
 
 class OtherForms(unittest.TestCase):
     def test_row_22_logits(self):
-        program = RUNNER.parent / "extension/executorch/runner/pte_logits_test"
-        if not program.exists():
-            self.skipTest(f"no {program}")
-        result = subprocess.run([program, PROGRAMS], capture_output=True,
+        test = RUNNER.parent / "extension/executorch/runner/pte_logits_test"
+        if not test.exists():
+            self.skipTest(f"no {test}")
+        result = subprocess.run([test, PROGRAMS], capture_output=True,
                                 timeout=1800)
         self.assertEqual(result.returncode, 0, result.stdout.decode())
 
-    @needs(PROGRAMS / "tiny.en-int8.pte")
+    @needs(program("tiny.en-int8"))
     def test_int8_weights(self):
         self.assertEqual(words(run("tiny.en-int8", [JFK]).stdout.decode()),
                          WORDS.lower())
 
-    @needs(PROGRAMS / "tiny.en-stock.pte")
+    @needs(program("tiny.en-stock"))
     def test_stock_export_has_no_separate_cross_kv(self):
         result = run("tiny.en-stock", [JFK], "--stats", "json")
         self.assertEqual(words(result.stdout.decode()), WORDS.lower())
 
-    @needs(PROGRAMS / "base.pte")
+    @needs(program("base"))
     def test_row_20_multilingual_needs_no_flag(self):
         self.assertEqual(words(run("base", [JFK]).stdout.decode()),
                          WORDS.lower())
 
-    @needs(PROGRAMS / "base.pte")
+    @needs(program("base"))
     @needs(MODELS / "base")
     @needs(DATA / "multilingual-leopard")
     def test_row_20_other_languages(self):

@@ -191,7 +191,10 @@ struct PteProgram::Impl {
 
   // The runtime's error as ours, with what it logged.
   [[noreturn]] void FailWith(std::string_view what, et::Error error) const {
-    const std::vector<std::string> lines = TakeRuntimeErrors();
+    std::vector<std::string> lines = TakeRuntimeErrors();
+    // A failed operator's line is followed by one for each argument.
+    while (lines.size() > 1 && lines.back().starts_with("arg "))
+      lines.pop_back();
     const std::string cause =
         lines.empty() ? "the runtime says not why" : lines.back();
     Fail(ErrorCode::kBadInput, "{}: {}: {} ({})", name, what, cause,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """sotto-pte-runner as a user meets it: text, exit codes, one-line errors.
 
-    runner_test.py RUNNER SOURCE_DIR
+    runner_test.py RUNNER SOURCE_DIR BAD_OPS...
 
 Runs the small programs of testdata (make.py says what they compute): a loud
 window reads "And so my fellow" or "Guten Tag", a quiet one "silence" or the
@@ -25,6 +25,7 @@ import unittest
 
 RUNNER = pathlib.Path(sys.argv[1]).resolve()
 SOURCE = pathlib.Path(sys.argv[2]).resolve()
+BAD_OPS = sys.argv[3:6]  # see bad_ops.cc
 DATA = SOURCE / "extension/executorch/runner/testdata"
 TOKENIZERS = SOURCE / "data/tokenizers"
 JFK = SOURCE / "data/jfk.flac"
@@ -208,6 +209,18 @@ class Row14Operators(Case):
         self.says(run(*args, "--ops", library, runner=alone), LOUD)
         # Beside the program it is found, and named again it is harmless.
         self.says(run(*args, "--ops", library), LOUD)
+
+    def test_libraries_that_abort_fault_and_refuse(self):
+        alone = self.tmp / RUNNER.name
+        shutil.copy(RUNNER, alone)
+        clash, fault, refuse = BAD_OPS
+        self.fails(self.transcribe(JFK, "--ops", clash), 1, clash, "gave up",
+                   "aten::add.out")
+        for library, cause in ((fault, "not its own"),
+                               (refuse, "text_decoder")):
+            self.fails(run("--model_path", DATA / "operators.pte",
+                           "--audio_path", JFK, "--ops", library, runner=alone),
+                       1, "operators.pte", cause)
 
     def test_no_library(self):
         self.fails(self.transcribe(JFK, "--ops", "/no/lib.so"), 1, "/no/lib.so")

@@ -91,13 +91,15 @@ void OnFault(int signal) {
   switch (signal) {
     case SIGSEGV:
     case SIGBUS:
-      GiveUp("damaged program: it points outside its memory");
+      GiveUp(
+          "memory that is not its own was touched: the program or a library "
+          "of operators is damaged");
     case SIGFPE:
-      GiveUp("damaged program: it divides by zero");
+      GiveUp("division by zero: the program is damaged");
     case SIGILL:
       GiveUp("this processor lacks an instruction that the runtime uses");
     default:
-      GiveUp("damaged program: a library ended the run");
+      GiveUp("a library ended the run: the program is damaged");
   }
 }
 
