@@ -12,23 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/strided_view.h"
+
 namespace sotto::cross_attn {
-
-inline constexpr int kMaxRank = 16;
-
-// A strided view of memory somebody else owns. `dtype` is any number that
-// tells the types of one caller apart; only equality is asked of it. Strides
-// are in elements, may be padded or permuted, and are ignored where a size is
-// 0 or 1.
-struct View {
-  void* data = nullptr;
-  int dtype = 0;
-  const char* dtype_name = "";  // for messages
-  size_t element_bytes = 0;
-  int rank = 0;
-  int64_t sizes[kMaxRank] = {};
-  int64_t strides[kMaxRank] = {};
-};
 
 // What was really moved, added up over calls.
 struct Counters {
@@ -57,11 +43,6 @@ std::string CheckAliasOut(const View& in, const View& out);
 // the other pair.
 std::string CheckAliasOut(const View& x, const View& y, const View& out_x,
                           const View& out_y);
-
-// True where the two share a byte. Exact for the layouts of real tensors: the
-// search of an element of each at one address is bounded, and views so
-// entangled that the bound is reached count as overlapping.
-bool Overlap(const View& a, const View& b);
 
 // In place: writes value into cache[:, :, :S, :]. Only those elements are
 // written. The value may be the cache's own prefix (then nothing moves). Must
