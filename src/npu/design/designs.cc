@@ -33,6 +33,13 @@ Design PublishedAttention() {
                         /*compat=*/true);
 }
 
+// The published encoder_layer_simple: its kernels, its three tiles.
+Design Chain(int calls, bool shared) {
+  const ChainLink links[] = {
+      {"layer_norm_bf16_1024"}, {"softmax_bf16_1024"}, {"gelu_bf16_1024"}};
+  return MakeChain("chain", links, 2048, calls, shared);
+}
+
 constexpr DesignInfo kDesigns[] = {
 #define SOTTO_NPU_DESIGN(name, what, ...) \
   {name, what, [] { return Design(__VA_ARGS__); }},

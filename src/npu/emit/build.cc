@@ -100,7 +100,7 @@ class Builder {
  private:
   void CheckTools() {
     for (const char* id : {"peano", "archiver", "symbols", "aiecc"}) {
-      for (const Finding& f : environment_.findings) {
+      for (const ToolCheck& f : environment_.findings) {
         if (f.id != id || f.found) continue;
         Fail(ErrorCode::kUnsupported, "npu build: {}: {}; {}", f.id, f.detail,
              f.fix);
@@ -234,7 +234,7 @@ class Builder {
     json["design"] = design_.name;
     json["seconds"] = seconds;
     for (const auto& [step, took] : seconds_) json["step_seconds"][step] = took;
-    for (const Finding& f : environment_.findings) {
+    for (const ToolCheck& f : environment_.findings) {
       if (f.found) json["tools"][f.id] = f.detail;
     }
     for (const fs::path& source : options_.sources) {

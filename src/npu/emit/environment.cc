@@ -109,7 +109,7 @@ class Probe {
 
   std::string Plain(Environment* env, const char* id,
                     std::initializer_list<const char*> names, const char* fix) {
-    Finding finding{.id = id};
+    ToolCheck finding{.id = id};
     const std::optional<Tool> tool = Find(names);
     std::optional<std::string> version;
     if (tool) version = Output({tool->path, "--version"});
@@ -128,7 +128,7 @@ class Probe {
 
   // A clang++ is Peano where it knows the target aie2.
   std::string Compiler(Environment* env) {
-    Finding finding{.id = "peano"};
+    ToolCheck finding{.id = "peano"};
     const std::optional<Tool> tool = Find({"clang++"});
     std::optional<std::string> targets;
     if (tool) targets = Output({tool->path, "--print-targets"});
@@ -149,7 +149,7 @@ class Probe {
 
   // XRT before the NPU lacks both headers; Debian 12 still ships it.
   void Headers(Environment* env) {
-    Finding finding{.id = "xrt-headers"};
+    ToolCheck finding{.id = "xrt-headers"};
     const fs::path source = scratch_.path() / "probe.cc";
     WriteFileAtomic(source,
                     "#include <xrt/xrt_hw_context.h>\n"
@@ -173,7 +173,7 @@ class Probe {
   }
 
   void DeviceNode(Environment* env) {
-    Finding finding{.id = "device"};
+    ToolCheck finding{.id = "device"};
     std::error_code ignored;
     for (const auto& entry :
          fs::directory_iterator(options_.devices / "accel", ignored)) {
@@ -200,8 +200,9 @@ class Probe {
 }  // namespace
 
 bool Environment::Has(std::string_view id) const {
-  return std::any_of(findings.begin(), findings.end(),
-                     [id](const Finding& f) { return f.id == id && f.found; });
+  return std::any_of(
+      findings.begin(), findings.end(),
+      [id](const ToolCheck& f) { return f.id == id && f.found; });
 }
 
 bool Environment::CanBuild() const {
@@ -215,7 +216,7 @@ Environment ProbeEnvironment(const ProbeOptions& options) {
 std::string ToJson(const Environment& environment) {
   nlohmann::ordered_json json;
   json["can_build"] = environment.CanBuild();
-  for (const Finding& f : environment.findings) {
+  for (const ToolCheck& f : environment.findings) {
     json["findings"].push_back({{"id", f.id},
                                 {"found", f.found},
                                 {"where", f.where},

@@ -13,7 +13,7 @@
 
 namespace sotto::npu {
 
-struct Finding {
+struct ToolCheck {
   std::string id;  // "peano", "archiver", "symbols", "aiecc", ..
   bool found = false;
   std::string where;   // "PATH" or the variable that led to it, no paths
@@ -22,7 +22,7 @@ struct Finding {
 };
 
 struct Environment {
-  std::vector<Finding> findings;
+  std::vector<ToolCheck> findings;
   // What to run; empty where not found. Not part of the JSON.
   std::string clang;
   std::string archiver;
