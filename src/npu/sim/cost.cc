@@ -30,10 +30,10 @@ LoopCycles CyclesOf(const LoopCost& loop, const CoreParameters& core) {
            accumulators,
        "accumulator");
   slot(loop.chain, "chain");
-  // A taken branch overlaps with nothing; `chain` holds its own. Nor do calls
-  // of the float and divide routines: the core is in order.
-  out.per_trip += loop.branches * core.branch_cycles;
   slot(loop.chain, "chain");
+  // A taken branch overlaps with nothing, nor do calls of the float and divide
+  // routines: the core is in order.
+  out.per_trip += loop.branches * core.branch_cycles;
   const double called = loop.soft_float * core.soft_float_cycles +
                         loop.divides * core.divide_cycles;
   if (called > out.per_trip) out.bound = "library";

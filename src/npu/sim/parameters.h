@@ -36,9 +36,9 @@ struct CoreParameters {
   // 6 are taken branches, and a call and a return, each 6 cycles. Arithmetic
   // on the latencies above, not a measurement.
   double soft_float_cycles = 50 + 6 * 5 + 12;
-  // Nor a divider: 32 steps of shift, compare, subtract, select; call and
-  // return. Arithmetic, likewise.
-  double divide_cycles = 32 * 4 + 12;
+  // Nor a divider: the library runs 32 division steps, one instruction each,
+  // minds the signs, and is called (compiler-rt's aie2_div.h in llvm-aie).
+  double divide_cycles = 32 + 6 + 12;
 };
 
 struct SimParameters {
