@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Published models: sizes, OpenAI's numbers, the runner's text, the speed."""
+"""Published models: sizes, OpenAI's numbers, the speed.
+
+The runner's text on the same files: extension/executorch/runner/model_test.py.
+"""
 import json
 import os
 import statistics
@@ -14,9 +17,6 @@ from safetensors import safe_open
 import real
 import runtime
 from sotto.executorch import model
-
-JFK = " And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country."
-
 
 def numbers(name):
     path = real.data("oracle", "numeric", name + ".safetensors")
@@ -108,44 +108,6 @@ class Row22Numbers(unittest.TestCase):
                 # Whichever kind the rules wanted, the best of its kind won.
                 kind = slice(0, config.eos) if token < config.eos else slice(token, None)
                 self.assertLess((row[kind].max() - row[token]).item(), 1e-3)
-
-
-class Runner(unittest.TestCase):
-    """The exported file in the stand-alone program."""
-
-    def run_on(self, path, folder, *audio, extra=()):
-        command = [real.RUNNER, "--model_path", path, "--tokenizer_path", folder, *extra]
-        for file in audio:
-            command += ["--audio_path", file]
-        done = subprocess.run(command, capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout, done.stderr
-
-    def test_row27_jfk(self):
-        clip = real.data("jfk", "jfk.wav")
-        for name, form in (("tiny.en", "f32"), ("tiny.en", "stock"), ("tiny.en", "int8"), ("base", "f32")):
-            out, _ = self.run_on(real.exported(name, form), real.hugging_face(name), clip)
-            words = "".join(c for c in out.lower() if c.isalpha() or c == " ").split()
-            want = "".join(c for c in JFK.lower() if c.isalpha() or c == " ").split()
-            self.assertEqual(words, want, f"{name} {form}")
-
-    def test_row11_two_recordings_on_one_loaded_method(self):
-        folder, path = real.hugging_face("tiny.en"), real.exported("tiny.en")
-        clips = sorted(real.data("librispeech-mini").rglob("*.flac"))[:2]
-        alone = [self.run_on(path, folder, clip)[0].strip() for clip in clips]
-        together = self.run_on(path, folder, clips[0], clips[1], clips[0])[0]
-        for text in alone:
-            self.assertIn(text, together)
-        self.assertEqual(together.count(alone[0]), 2)
-
-    def test_librispeech_is_sottos_own_text(self):
-        folder, path = real.hugging_face("tiny.en"), real.exported("tiny.en")
-        clips = sorted(real.data("librispeech-mini").rglob("*.flac"))
-        out, _ = self.run_on(path, folder, *clips)
-        command = [real.SOTTO, "transcribe", "--model", "tiny.en", "--profile", "cpu-f32",
-                   "--condition_on_previous_text", "False", *clips]  # fmt: skip
-        own = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        self.assertEqual(out.split(), own.split())
 
 
 class Speed(unittest.TestCase):

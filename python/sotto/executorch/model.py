@@ -160,6 +160,9 @@ class Linear(nn.Module):
 
 
 class LayerNorm(nn.Module):
+    """In float32 whatever comes: the runtime's kernel is wrong for float16
+    (1.5.1: off by as much as the values themselves)."""
+
     def __init__(self, weights: Weights, name: str, width: int) -> None:
         super().__init__()
         self.width = width
@@ -167,7 +170,8 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(weights.get(name + ".bias", width), False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.layer_norm(x, (self.width,), self.weight, self.bias, 1e-5)
+        weight, bias = self.weight.float(), self.bias.float()
+        return F.layer_norm(x.float(), (self.width,), weight, bias, 1e-5).to(x.dtype)
 
 
 def _linear(weights: Weights, name: str, rows: int, columns: int, bias=True, scale=1.0):
@@ -247,9 +251,9 @@ class Encoder(nn.Module):
         self.norm = LayerNorm(weights, "encoder.layer_norm", width)
 
     def forward(self, input_features: torch.Tensor) -> torch.Tensor:
-        x = input_features.to(self.positions.dtype)
+        x = input_features.to(self.conv1.weight.dtype)
         x = F.gelu(self.conv2(F.gelu(self.conv1(x))))
-        x = x.transpose(1, 2) + self.positions
+        x = x.transpose(1, 2) + self.positions.to(x.dtype)
         for layer in self.layers:
             x = layer(x)
         return self.norm(x)
@@ -320,7 +324,8 @@ class BranchLinear(nn.Module):
 
     XNNPACK's partitioner does not look into branches, and an undelegated linear
     has no kernel in the portable set.  A product with the weight kept
-    transposed has one, in every set.
+    transposed has one, in every set; in float16 it took more than a
+    minute (tiny.en, 8 of them), so it is in float32.
     """
 
     def __init__(self, linear: Linear) -> None:
@@ -329,8 +334,8 @@ class BranchLinear(nn.Module):
         self.bias = linear.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = torch.mm(x.view(x.shape[1:]), self.weight)
-        return y if self.bias is None else y + self.bias
+        y = torch.mm(x.view(x.shape[1:]).float(), self.weight.float())
+        return (y if self.bias is None else y + self.bias.float()).to(x.dtype)
 
 
 class TiedEmbedding(nn.Module):
@@ -430,10 +435,10 @@ class TextDecoder(nn.Module):
         return list(results)
 
     def forward(self, decoder_input_ids, encoder_hidden_states, cache_position):
-        states = encoder_hidden_states.to(self.positions.dtype)
+        states = encoder_hidden_states.to(self.self_attention[0].key_cache.dtype)
         cross = self._cross_keys_values(states, cache_position)
         x = self.embedding.embed(decoder_input_ids)
-        x = x + F.embedding(cache_position, self.positions)
+        x = x + F.embedding(cache_position, self.positions).to(x.dtype)
         seen = self.rows <= cache_position
         mask = torch.where(seen, 0.0, float("-inf")).to(x.dtype).view(1, 1, -1)
         for i, layer in enumerate(self.self_attention):

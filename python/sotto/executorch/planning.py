@@ -53,8 +53,8 @@ class Rewrites:
     write_backs: int = 0
 
 
-def _is_call(node: fx.Node, targets: tuple) -> bool:
-    if node.op != "call_function":
+def _is_call(node: object, targets: tuple) -> bool:
+    if not isinstance(node, fx.Node) or node.op != "call_function":
         return False
     # The edge dialect wraps an overload in an object of its own.
     return node.target in targets or getattr(node.target, "_op", None) in targets
