@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "npu/design/planner.h"
+#include "npu/design/single.h"
 #include "npu/sim/array.h"
 #include "npu/sim/cost.h"
 
@@ -31,17 +32,22 @@ SimReport RunOnZeros(const Plan& plan, SimOptions options) {
   return run.report;
 }
 
-// The product of the GEMM in hand: time only.
-thread_local std::vector<LoopCost> gemm_loops;
+// Of the published kernel in hand: time only, no results.
+thread_local std::vector<LoopCost> timed_loops;
+std::vector<LoopCost> TimedLoops(std::span<const int32_t>) {
+  return timed_loops;
+}
 constexpr KernelArg kGemmArgs[] = {{KernelArg::Kind::kIn, "i8", 0},
                                    {KernelArg::Kind::kIn, "i8", 0},
                                    {KernelArg::Kind::kInOut, "i8", 0}};
 constexpr KernelInfo kGemmKernel{
-    .name = "published_gemm",
-    .args = kGemmArgs,
-    .cost = [](std::span<const int32_t>) { return gemm_loops; }};
+    .name = "published_gemm", .args = kGemmArgs, .cost = TimedLoops};
+constexpr KernelInfo kOneInput{.name = "published_kernel",
+                               .args = std::span(kGemmArgs).subspan(1),
+                               .cost = TimedLoops};
 const KernelInfo* FindGemm(std::string_view name) {
-  return name == kGemmKernel.name ? &kGemmKernel : FindKernel(name);
+  if (name == kGemmKernel.name) return &kGemmKernel;
+  return name == kOneInput.name ? &kOneInput : FindKernel(name);
 }
 
 Design GemmDesign(const PublishedGemm& g) {
@@ -130,6 +136,28 @@ double ModelledMilliseconds(const Design& design, const SimParameters& p) {
   return RunOnZeros(MakePlan(design), options).milliseconds();
 }
 
+double InvocationMicroseconds(const std::vector<LoopCost>& loops,
+                              const std::vector<int64_t>& in_bytes,
+                              int64_t out_bytes, const SimParameters& p) {
+  timed_loops = loops;
+  SimOptions options;
+  options.parameters = p;
+  options.find_kernel = FindGemm;
+  constexpr int kCalls[2] = {16, 256};
+  double us[2] = {};
+  for (const int k : {0, 1}) {
+    const SingleTile tile{
+        .kernel = std::string(in_bytes.size() == 1 ? kOneInput.name
+                                                   : kGemmKernel.name),
+        .in_bytes = in_bytes,
+        .out_bytes = out_bytes,
+        .calls = kCalls[k]};
+    const Plan plan = MakePlan(MakeSingleTile("invocations", tile), FindGemm);
+    us[k] = 1000 * RunOnZeros(plan, options).milliseconds();
+  }
+  return (us[1] - us[0]) / (kCalls[1] - kCalls[0]);
+}
+
 double StreamRate(const SimParameters& p) {
   // What a core's S2MM channel does between locks, over a long stream of
   // elements that the core takes at once.
@@ -197,7 +225,7 @@ double MemcpyMicroseconds(const SimParameters& p, int64_t bytes) {
 }
 
 GemmRun RunGemm(const PublishedGemm& gemm, const SimParameters& p) {
-  gemm_loops = LoopsOf(LoopsFor(gemm));
+  timed_loops = LoopsOf(LoopsFor(gemm));
   SimOptions options;
   options.parameters = p;
   options.find_kernel = FindGemm;

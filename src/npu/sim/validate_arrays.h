@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "npu/design/design.h"
 #include "npu/sim/parameters.h"
@@ -12,6 +13,12 @@ namespace sotto::npu {
 
 // One run of a planned design on zeros, launch included.
 double ModelledMilliseconds(const Design& design, const SimParameters& p);
+
+// What one more call costs, in microseconds, where a dispatch makes many: a
+// kernel of these loops on one core, its elements through double buffers.
+double InvocationMicroseconds(const std::vector<LoopCost>& loops,
+                              const std::vector<int64_t>& in_bytes,
+                              int64_t out_bytes, const SimParameters& p);
 
 // Bytes per cycle of a long stream from a mem tile to a core.
 double StreamRate(const SimParameters& p);
