@@ -34,6 +34,10 @@ struct SimOptions {
   bool overlap = true;
   // Keep intervals for the timeline.
   bool trace = false;
+  // Kernels of different cores run on so many threads, the caller's included.
+  // Results and cycles are the same: locks keep the cores apart. (In a design
+  // whose locks do not, results may vary, as on the hardware.)
+  int threads = 1;
   // Fill memory that no buffer owns with a pattern and check it after each run.
   bool canaries = true;
   // Bytes of the core's own functions on the stack below a kernel: _main_init

@@ -78,7 +78,7 @@ int64_t Engine::Call(Core* core, Core::Op* op, int64_t now) {
     from = std::max(from, tile.serial);
     tile.serial = from + cycles;
   }
-  RunKernel(*core, kernel, op->pointers, ints);
+  RunKernel(core, kernel, op->pointers, ints);
   core->totals.compute += cycles;
   core->totals.control += from - now;
   ++core->totals.calls;
@@ -97,6 +97,10 @@ int64_t Engine::Call(Core* core, Core::Op* op, int64_t now) {
 void Engine::StepCore(int index, int64_t now) {
   Core& core = cores_[static_cast<size_t>(index)];
   core.scheduled = false;
+  if (core.job != nullptr) {
+    workers_->Wait(core.job);
+    core.job.reset();
+  }
   int64_t t = now;
   if (core.waiting) {
     core.waiting = false;
@@ -174,23 +178,38 @@ void Engine::StepCore(int index, int64_t now) {
 
 // The call itself, on tile memory. Locals of the kernels that reproduce
 // published ones stand on the tile's stack.
-void Engine::RunKernel(const Core& core, const KernelInfo& kernel,
+void Engine::RunKernel(Core* core, const KernelInfo& kernel,
                        std::span<std::byte* const> pointers,
-                       std::span<const int32_t> ints) {
+                       std::vector<int32_t> ints) {
   if (kernel.call == nullptr) return;
-  if (!options_.corrupting_stack) {
+  if (options_.corrupting_stack) {
+    const Tile& tile = At(core->tile);
+    TileStack stack{.memory = tile.memory.data(),
+                    .memory_bytes = static_cast<int64_t>(tile.memory.size()),
+                    .address = core->config->stack_address,
+                    .bytes = core->config->stack_bytes,
+                    .used = options_.caller_stack_bytes,
+                    .overflow = TileStack::Overflow::kCorrupt};
+    const ScopedTileStack installed(stack);
     kernel.call({pointers, ints});
     return;
   }
-  const Tile& tile = At(core.tile);
-  TileStack stack{.memory = tile.memory.data(),
-                  .memory_bytes = static_cast<int64_t>(tile.memory.size()),
-                  .address = core.config->stack_address,
-                  .bytes = core.config->stack_bytes,
-                  .used = options_.caller_stack_bytes,
-                  .overflow = TileStack::Overflow::kCorrupt};
-  const ScopedTileStack installed(stack);
-  kernel.call({pointers, ints});
+  if (workers_ == nullptr) {
+    kernel.call({pointers, ints});
+    return;
+  }
+  core->job =
+      workers_->Submit([call = kernel.call, pointers, ints = std::move(ints)] {
+        call({pointers, ints});
+      });
+}
+
+void Engine::FinishKernels() {
+  for (Core& core : cores_) {
+    if (core.job == nullptr) continue;
+    workers_->Wait(core.job);
+    core.job.reset();
+  }
 }
 
 }  // namespace sotto::npu::sim

@@ -21,6 +21,9 @@ constexpr size_t kNamed = 12;
 Engine::Engine(std::shared_ptr<const ArrayConfig> config, SimOptions options)
     : config_(std::move(config)), options_(std::move(options)) {
   Load();
+  if (options_.threads > 1) {
+    workers_ = std::make_unique<Workers>(options_.threads);
+  }
 }
 
 Tile& Engine::At(TileId id) {
@@ -131,6 +134,7 @@ SimRun Engine::Run(const TxnStream& stream,
     }
     if (controller_done_) {
       Settle();
+      FinishKernels();
       CheckCanaries();
       run.state = RunState::kCompleted;
     }
@@ -138,6 +142,7 @@ SimRun Engine::Run(const TxnStream& stream,
     run.state = RunState::kError;
     run.detail = fault.what();
   }
+  FinishKernels();
   if (run.state != RunState::kCompleted) {
     ended_ = now_;
     broken_ = run.detail;

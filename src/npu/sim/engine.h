@@ -18,6 +18,7 @@
 #include "npu/sim/array.h"
 #include "npu/sim/routes.h"
 #include "npu/sim/walk.h"
+#include "npu/sim/workers.h"
 #include "tensor/buffer.h"
 
 namespace sotto::npu::sim {
@@ -124,6 +125,7 @@ struct Core {
   bool done = false;
   bool scheduled = false;  // an event will go on with it
   int64_t wait_from = 0;
+  Workers::Ticket job;  // the kernel it is in, where threads run kernels
   CoreTotals totals;
 };
 
@@ -194,9 +196,10 @@ class Engine {
   int64_t Call(Core* core, Core::Op* op, int64_t now);
   int64_t Argument(const Core& core, const CoreArg& arg) const;
   void CheckStack(const Core& core, const KernelInfo& kernel) const;
-  void RunKernel(const Core& core, const KernelInfo& kernel,
+  void RunKernel(Core* core, const KernelInfo& kernel,
                  std::span<std::byte* const> pointers,
-                 std::span<const int32_t> ints);
+                 std::vector<int32_t> ints);
+  void FinishKernels();
 
   // control.cc
   void ScheduleController(int64_t time);
@@ -240,6 +243,7 @@ class Engine {
   double ddr_free_[2] = {0, 0};  // by direction of the shim's channel
   SimReport totals_;
   std::vector<TraceSpan> trace_;
+  std::unique_ptr<Workers> workers_;  // last: its threads use the memories
 };
 
 // Host buffer i as descriptors name it: an address no other can have.

@@ -338,6 +338,27 @@ TEST(Streams, R10OverlapChangesTimeOnly) {
   EXPECT_GE(cycles[0], cycles[1]);
 }
 
+// Kernels on several threads: the same bytes, the same cycles.
+TEST(Streams, ThreadsChangeNothing) {
+  Words in = Random(64 * 200, 1);
+  Words got[2];
+  int64_t cycles[2];
+  for (const int k : {0, 1}) {
+    SimOptions options = WithAddRow();
+    options.threads = k == 0 ? 1 : 3;
+    Array array(ForkJoin(false), options);
+    got[k].resize(in.size());
+    for (int repeat = 0; repeat < 5; ++repeat) {
+      const SimRun run =
+          RunOn(array, ShimStream(64 * 200, 64 * 200), {&in, &got[k]});
+      ASSERT_EQ(run.state, RunState::kCompleted) << run.detail;
+      cycles[k] = run.report.cycles;
+    }
+  }
+  EXPECT_EQ(got[0], got[1]);
+  EXPECT_EQ(cycles[0], cycles[1]);
+}
+
 // The published rate: mem tile to core 3.99976 bytes per cycle; here a stream
 // of long elements comes within 1 % of 4 bytes.
 TEST(Streams, OneChannelMovesAWordACycle) {
