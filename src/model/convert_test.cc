@@ -3,8 +3,13 @@
 #include "model/convert.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "model/test_folder.h"
 
@@ -150,6 +155,76 @@ TEST(RealConvert, HuggingFaceConfigNamesWhatGenerationNeeds) {
         "architectures", "bos_token_id", "pad_token_id"})
     EXPECT_EQ(config.value(key, json()), large.value(key, json())) << key;
   EXPECT_EQ(config["torch_dtype"], "float16");
+}
+
+// Resident bytes of this process.
+int64_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  int64_t all = 0, resident = 0;
+  statm >> all >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+// How often `part` stands in `whole`.
+int Occurrences(std::span<const std::byte> whole,
+                std::span<const std::byte> part) {
+  int count = 0;
+  for (auto at = whole.begin();;) {
+    at = std::search(at, whole.end(),
+                     std::boyer_moore_searcher(part.begin(), part.end()));
+    if (at == whole.end()) return count;
+    ++count;
+    ++at;
+  }
+}
+
+// executorch.md, row 21 (with base): sizes, the tied embedding once, and
+// opening maps the file.
+TEST(Row21Base, FilesAreSmallTiedAndMapped) {
+  if (!fs::exists(TestModel("base"))) GTEST_SKIP() << "no model base";
+  const auto base = WeightStore::Load(TestModel("base"));
+  const struct {
+    ModelFormat format;
+    DType type;
+    double megabytes;
+  } kCases[] = {{ModelFormat::kHf, DType::kF32, 297},
+                {ModelFormat::kHf, DType::kF16, 149},
+                {ModelFormat::kCt2, DType::kI8, 80}};
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(Name(c.type));
+    TestFolder folder;
+    ConvertOptions options;
+    if (c.type == DType::kI8)
+      options.quantisation = c.type;
+    else
+      options.dtype = c.type;
+    const fs::path path =
+        ConvertModel(*base, c.format, folder / "out", options);
+    const fs::path file =
+        path / (c.format == ModelFormat::kHf ? "model.safetensors"
+                                             : "model.bin");
+    EXPECT_LE(static_cast<double>(fs::file_size(file)) * 1e-6, c.megabytes);
+
+    const int64_t before = ResidentBytes();
+    const auto store = WeightStore::Load(path);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    EXPECT_LT(ResidentBytes() - before, 20'000'000);
+#else
+    static_cast<void>(before);
+#endif
+    const WeightEntry& embedding = store->Get("dec.tok_emb");
+    const size_t row = embedding.tensor.Bytes() /
+                       static_cast<size_t>(embedding.tensor.shape[0]);
+    const MappedFile bytes(file);
+    for (const size_t token : {size_t{400}, size_t{30'000}, size_t{50'000}})
+      EXPECT_EQ(Occurrences(bytes.bytes(),
+                            std::span(static_cast<const std::byte*>(
+                                          embedding.tensor.data) +
+                                          token * row,
+                                      row)),
+                1)
+          << token;
+  }
 }
 
 }  // namespace
