@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iostream>
 #include <limits>
 #include <numbers>
 #include <random>
 
 #include "audio/fixtures_test.h"
+#include "audio/mel_source.h"
 #include "base/error.h"
 
 namespace sotto {
@@ -157,6 +159,48 @@ TEST(LogMelStream, NanIsZero) {
   EXPECT_FALSE(stream.saw_nan());
   stream.Push(pcm, out);
   EXPECT_TRUE(stream.saw_nan());
+}
+
+// executorch.md, row 24: the windows that the encoder gets against the
+// definition in double, for lengths around a window; sampled frames, since the
+// plain DFT takes its time. OpenAI's own tensors: mel_source_test.cc.
+TEST(LogMel, Row24EveryLengthEqualsTheDefinition) {
+  double worst = 0;
+  const auto check = [&](const std::vector<float>& pcm, int n_mels) {
+    const MelSource source(pcm, n_mels);
+    const auto frames = static_cast<int64_t>(pcm.size() / kHop);
+    std::vector<float> window(static_cast<size_t>(n_mels) * kWindowFrames);
+    double loudest = -10;
+    std::vector<std::pair<int64_t, std::vector<double>>> sampled;
+    const int64_t step = std::max<int64_t>(1, frames / 24);
+    for (int64_t frame = 0; frame < frames; frame += step) {
+      sampled.emplace_back(frame, NaiveFrame(pcm, frame, n_mels));
+      loudest = std::max(loudest,
+                         *std::ranges::max_element(sampled.back().second));
+    }
+    // The sound's loudest frame need not be among the sampled ones.
+    ASSERT_LE(loudest, source.maximum() + 1e-5);
+    for (const auto& [frame, want] : sampled) {
+      source.PaddedWindow(frame, window);
+      for (int m = 0; m < n_mels; ++m) {
+        const double clamped =
+            (std::max(want[m], double{source.maximum()} - 8) + 4) / 4;
+        const double got = window[static_cast<size_t>(m) * kWindowFrames];
+        worst = std::max(worst, std::abs(got - clamped));
+        ASSERT_NEAR(got, clamped, 1e-4)
+            << pcm.size() << " samples, frame " << frame << ", band " << m;
+      }
+    }
+  };
+  for (const int n_mels : {80, 128}) {
+    check(std::vector<float>(48000), n_mels);
+    for (const size_t samples :
+         {size_t{1}, size_t{479'840}, size_t{480'000}, size_t{496'000},
+          size_t{9'600'000}})
+      check(MakeSound(samples, 16000, 5), n_mels);
+  }
+  std::cout << "row 24: largest difference " << worst
+            << " (want 1e-4, target 1e-5)\n";
 }
 
 }  // namespace

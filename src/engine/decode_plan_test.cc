@@ -4,8 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "audio/mel_source.h"
 #include "base/error.h"
 #include "decode/prompt.h"
+#include "engine/engine.h"
+#include "engine/transcribe.h"
+#include "engine/window_model.h"
+#include "tiny_model.h"
 
 namespace sotto {
 namespace {
@@ -46,6 +51,43 @@ TEST(Rlx, Row27PromptsFollowTheModel) {
   EXPECT_THAT(SotSequence(german.search, SpecialTokensOf(*many, 51865),
                           many->LanguageToken("de")),
               ElementsAre(50258, 50261, 50358));
+}
+
+// executorch.md, row 20: what the file says decides; no option is given.
+// English models, multilingual ones and large-v3 differ in every number asked
+// for here.
+TEST(Row20FromTheFile, TokensLanguagesAndBandsOfThreeFamilies) {
+  const struct {
+    int n_vocab, n_mels, sot, eot;
+    size_t languages;
+  } kFamilies[] = {{51864, 80, 50257, 50256, 0},
+                   {51865, 80, 50258, 50257, 99},
+                   {51866, 128, 50258, 50257, 100}};
+  for (const auto& family : kFamilies) {
+    SCOPED_TRACE(family.n_vocab);
+    Engine engine(MakeTinyStore({.n_mels = family.n_mels,
+                                 .audio_layers = 1,
+                                 .text_layers = 1,
+                                 .n_vocab = family.n_vocab}),
+                  Tokenizer::Load({}, {}, family.n_vocab),
+                  {"cpu-f32", "cpu", 1});
+    EXPECT_EQ(engine.spec().n_mels, family.n_mels);
+    EXPECT_EQ(engine.spec().n_vocab, family.n_vocab);
+    EXPECT_EQ(engine.special_tokens().sot, family.sot);
+    EXPECT_EQ(engine.special_tokens().eot, family.eot);
+    EXPECT_EQ(engine.special_tokens().multilingual, family.languages > 0);
+    EXPECT_EQ(engine.tokenizer().is_multilingual()
+                  ? engine.special_tokens().language_tokens.size()
+                  : 0,
+              family.languages);
+    WindowModel model(engine);
+    const std::vector<float> silence(16000);
+    MelSource sound(silence, engine.spec().n_mels);
+    Options options;
+    SetOption(options, "temperature-increment-on-fallback", "None");
+    EXPECT_NO_THROW(
+        Transcribe(model, sound, MakeDecodePlan(options, engine.tokenizer())));
+  }
 }
 
 TEST(DecodePlan, DefaultsAreOpenAis) {
