@@ -81,6 +81,18 @@ Costs CostGeluScaled(Ints ints);
 
 // costs_plain.cc
 Costs CostPassthrough(Ints ints);
+Costs CostZero(Ints ints);
 Costs CostAddI8(Ints ints);
+Costs CostExp(Ints ints);
+Costs CostTanh(Ints ints);
+Costs CostSigmoid(Ints ints);
+Costs CostSilu(Ints ints);
+Costs CostRelu(Ints ints);
+Costs CostAxpy(Ints ints);
+Costs CostNarrow(Ints ints);
+Costs CostTranspose(Ints ints);
+Costs CostGemmI16(Ints ints);
+Costs CostMvBf16(Ints ints);
+Costs CostMaxI32(Ints ints);
 
 }  // namespace sotto::npu

@@ -107,8 +107,4 @@ void gelu_bf16_1024(const Bf16* in, Bf16* out);
 void matmul_bf16_64x64_scalar(const Bf16* a, const Bf16* b, Bf16* c);
 void matmul_bf16_64x64_vector(const Bf16* a, const Bf16* b, Bf16* c);
 
-// plain.cc
-void passthrough_u8(const uint8_t* in, uint8_t* out, int32_t bytes);
-void add_i8(const int8_t* a, const int8_t* b, int8_t* out, int32_t n);
-
 }  // extern "C"

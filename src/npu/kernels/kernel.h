@@ -42,7 +42,8 @@ struct LoopCost {
   // Branches taken per trip where the loop is not a hardware loop.
   double branches = 0;
   // Cycles below which a trip cannot go where trips do not overlap because a
-  // store may alias the next trip's load (load 7, multiply 2, add 1, store 1).
+  // store may alias the next trip's load (load 7, multiply 2, add 1, store 1);
+  // a branch comes on top.
   double chain = 0;
   std::string_view what;  // "inner product", "row maximum"
 };

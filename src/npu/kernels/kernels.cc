@@ -8,6 +8,7 @@
 #include "npu/kernels/device.h"
 #include "npu/kernels/gelu_table.h"
 #include "npu/kernels/kernel.h"
+#include "npu/kernels/plain.h"
 
 namespace sotto::npu {
 namespace {

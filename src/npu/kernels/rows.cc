@@ -18,15 +18,18 @@ struct RowPair {
   Floats low, high;
 };
 
-// The sum over each row of a 4x8 block of lanes, in every lane of the row.
-SOTTO_INLINE RowPair SumRows(const RowPair& v) {
+// The sum over each row of a 4x8 block of lanes, four lanes a row.
+SOTTO_INLINE Floats SumRows(const RowPair& v) {
   const auto [left, right] = vec::interleave_unzip<4>(v.low, v.high);
   const Floats four = vec::add(left, right);
   const auto [even, odd] = vec::interleave_unzip<1>(four, four);
   const Floats two = vec::add(even, odd);
   const auto [first, second] = vec::interleave_unzip<1>(two, two);
-  const Floats one = vec::transpose<4, 4>(vec::add(first, second));
-  const auto [low, high] = vec::interleave_zip<4>(one, one);
+  return vec::transpose<4, 4>(vec::add(first, second));
+}
+// Four lanes a row to the eight of a 4x8 block.
+SOTTO_INLINE RowPair Widen(const Floats& v) {
+  const auto [low, high] = vec::interleave_zip<4>(v, v);
   return {low, high};
 }
 
@@ -103,23 +106,18 @@ SOTTO_INLINE void LayerNorm(const bf16* x, const float* params,
       const RowPair v = LoadBlock(row + j * 32);
       sum = {vec::add(sum.low, v.low), vec::add(sum.high, v.high)};
     }
-    sum = SumRows(sum);
-    const RowPair mean = {MulThree(sum.low, per_element),
-                          MulThree(sum.high, per_element)};
+    const Floats row_mean = MulThree(SumRows(sum), per_element);
+    const RowPair mean = Widen(row_mean);
     RowPair squares = {Float16(0.0F), Float16(0.0F)};
     for (int j = 0; j < blocks; ++j) {
       const RowPair v = LoadBlock(row + j * 32);
       squares = {vec::add(squares.low, Square(vec::sub(v.low, mean.low))),
                  vec::add(squares.high, Square(vec::sub(v.high, mean.high)))};
     }
-    squares = SumRows(squares);
-    const Floats epsilon = Float16(kEpsilon);
-    const Normal low(
-        mean.low,
-        ReciprocalRoot(vec::add(MulThree(squares.low, per_element), epsilon)));
-    const Normal high(
-        mean.high,
-        ReciprocalRoot(vec::add(MulThree(squares.high, per_element), epsilon)));
+    const RowPair root = Widen(ReciprocalRoot(
+        vec::add(MulThree(SumRows(squares), per_element), Float16(kEpsilon))));
+    const Normal low(mean.low, root.low);
+    const Normal high(mean.high, root.high);
     ApplyRows(row, params, blocks, low, high, sink, i * width * 4);
   }
 }
@@ -163,16 +161,13 @@ SOTTO_INLINE void layer_norm_stats_body(const bf16* x, float* stats, int rows,
     RowPair sum = {Result(sum0), Result(sum1)};
     RowPair square = {Result(square0), Result(square1)};
     if (last) {
-      sum = SumRows(sum);
-      square = SumRows(square);
-      const auto close = [&](Floats& mean, Floats& root) SOTTO_INLINE_LAMBDA {
-        mean = MulThree(mean, per_element);
-        const Floats variance = vec::max(
-            vec::sub(MulThree(root, per_element), MulThree(mean, mean)), zero);
-        root = ReciprocalRoot(vec::add(variance, Float16(kEpsilon)));
-      };
-      close(sum.low, square.low);
-      close(sum.high, square.high);
+      const Floats mean = MulThree(SumRows(sum), per_element);
+      const Floats variance =
+          vec::max(vec::sub(MulThree(SumRows(square), per_element),
+                            MulThree(mean, mean)),
+                   zero);
+      sum = Widen(mean);
+      square = Widen(ReciprocalRoot(vec::add(variance, Float16(kEpsilon))));
     }
     vec::store_v(s, sum.low);
     vec::store_v(s + 16, sum.high);

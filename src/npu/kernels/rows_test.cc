@@ -429,6 +429,89 @@ TEST(NpuKernels, ResidualAndQuantisationRoundToNearestEven) {
     EXPECT_EQ(z[i], std::clamp(x[i] + y[i], -128, 127));
 }
 
+TEST(NpuKernels, PlainFunctionsAreWithinOneStep) {
+  Bf16s in;
+  for (float x : RandomFloats(1024, 77, 4.0F)) in.push_back(NearestBf16(x));
+  for (int i = 0; i < 64; ++i) in[i] = NearestBf16(std::ldexp(1.0, i / 2 - 30));
+  struct Function {
+    const char* name;
+    double (*exact)(double);
+  };
+  const Function functions[] = {
+      {"exp_bf16", [](double x) { return std::exp(std::min(x, 87.0)); }},
+      {"tanh_bf16", [](double x) { return std::tanh(x); }},
+      {"sigmoid_bf16", [](double x) { return 1 / (1 + std::exp(-x)); }},
+      {"silu_bf16", [](double x) { return x / (1 + std::exp(-x)); }},
+      {"relu_bf16", [](double x) { return std::max(x, 0.0); }}};
+  for (const Function& f : functions) {
+    Bf16s out(1024);
+    Call(f.name, {in.data(), out.data()}, {1024});
+    for (int i = 0; i < 1024; ++i) {
+      const double want = f.exact(FromBf16(in[i]));
+      ASSERT_NEAR(FromBf16(out[i]), want, Bf16Step(want))
+          << f.name << " of " << FromBf16(in[i]);
+    }
+  }
+}
+
+TEST(NpuKernels, PlainMovesAndSumsAreExact) {
+  const int rows = 24, cols = 40;
+  const Bf16s a = ToBf16s(RandomFloats(rows * cols, 1));
+  Bf16s t(rows * cols);
+  Call("transpose_bf16", {a.data(), t.data()}, {rows, cols});
+  for (int i = 0; i < rows; ++i) {
+    for (int j = 0; j < cols; ++j) {
+      ASSERT_EQ(t[j * rows + i], a[i * cols + j]);
+    }
+  }
+  Bf16s copy(960, 7), out(960), narrow(960);
+  Call("passthrough_u8", {a.data(), copy.data()}, {1920});
+  EXPECT_EQ(copy, a);
+  Call("zero_u8", {copy.data()}, {1920});
+  EXPECT_EQ(copy, Bf16s(960));
+  const std::vector<float> f = RandomFloats(960, 3);
+  Call("narrow_f32_bf16", {f.data(), narrow.data()}, {960});
+  EXPECT_EQ(narrow, ToBf16s(f));
+  Call("axpy_bf16", {a.data(), narrow.data(), out.data()},
+       {960, std::bit_cast<int32_t>(0.75F)});
+  for (int i = 0; i < 960; ++i) {
+    const double want = 0.75 * FromBf16(a[i]) + FromBf16(narrow[i]);
+    ASSERT_NEAR(FromBf16(out[i]), want, Bf16Step(want) * 0.51);
+  }
+  std::vector<float> y(6);
+  Call("mv_bf16", {a.data(), narrow.data(), y.data()}, {6, 160});
+  for (int i = 0; i < 6; ++i) {
+    double want = 0;
+    for (int k = 0; k < 160; ++k) {
+      want += FromBf16(a[i * 160 + k]) * FromBf16(narrow[k]);
+    }
+    EXPECT_NEAR(y[i], want, 1e-4);
+  }
+  std::mt19937_64 random(8);
+  std::vector<int32_t> words(160);
+  for (int32_t& x : words) x = static_cast<int32_t>(random());
+  int32_t best = 0;
+  Call("max_i32", {words.data(), &best}, {160});
+  EXPECT_EQ(best, *std::max_element(words.begin(), words.end()));
+
+  std::vector<int16_t> x(16 * 12), w(12 * 8);
+  for (int16_t& v : x) v = static_cast<int16_t>(random() % 4001 - 2000);
+  for (int16_t& v : w) v = static_cast<int16_t>(random() % 4001 - 2000);
+  std::vector<int32_t> acc(16 * 8, 9);
+  Call("gemm_i16", {x.data(), w.data(), acc.data()}, {16, 12, 8, 0});
+  for (int i = 0; i < 16; ++i) {
+    for (int j = 0; j < 8; ++j) {
+      int32_t want = 0;
+      for (int k = 0; k < 12; ++k) {
+        want += x[Blocked(i, k, 12, 4, 4)] *
+                w[static_cast<size_t>(((j / 4) * 3 + k / 4) * 16 + k % 4 * 4 +
+                                      j % 4)];
+      }
+      ASSERT_EQ(acc[Blocked(i, j, 8, 4, 4)], want);
+    }
+  }
+}
+
 TEST(NpuKernels, EveryKernelHasACostAndFitsItsCore) {
   for (const KernelInfo& kernel : Kernels()) {
     std::vector<int32_t> ints;
