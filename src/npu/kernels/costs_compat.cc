@@ -4,12 +4,20 @@
 // software-pipelined (llvm-aie), so its branch costs nothing; one that calls a
 // library routine (float, divide) takes its branch. Where a loop stores, the
 // store may alias the next trip's loads (both are int8_t*), so trips do not
-// overlap and `chain` adds up the latencies: load 7, multiply 2,
-// add or compare 1, store 1.
+// overlap and `chain` adds up the latencies: load 7, multiply 2, add or compare
+// 1, store 1.
 #include "npu/kernels/costs.h"
 
 namespace sotto::npu {
 namespace {
+
+// Each time an inner loop is entered: three moves set it up, then a load, a
+// multiply and an add before the pipeline gives its first sum.
+LoopCost Entered(double times) {
+  return {.trips = times,
+          .chain = 3 + 7 + 2 + 1,
+          .what = "set-up, fill and drain of inner loops"};
+}
 
 // Two byte loads, a multiply, an add; no store, so trips overlap.
 LoopCost MacLoop(double macs, std::string_view what) {
@@ -72,6 +80,7 @@ Costs ScalarAttention(int version, int n, int d) {
                    .scalar_ops = version == 0 ? 4.0 : 6.0,
                    .scalar_stores = 1,
                    .what = "shift and clamp of an output"});
+  costs.push_back(Entered(scores + outputs));
   return costs;
 }
 
