@@ -6,15 +6,10 @@
 #include <sstream>
 #include <string>
 
+#include "base/kernel_file.h"
+
 namespace sotto {
 namespace {
-
-std::string FirstLine(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
 
 // CPUs of "quota period" in microseconds; 0 for "max", -1 or nonsense.
 double Ratio(const std::string& text) {

@@ -17,6 +17,7 @@
 
 #include "base/cgroup.h"
 #include "base/error.h"
+#include "base/kernel_file.h"
 
 namespace sotto {
 namespace {
@@ -74,13 +75,6 @@ CpuFeatures Detect() { return {.neon = true}; }
 CpuFeatures Detect() { return {}; }
 #endif
 
-std::string FirstLine(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
 // Hyper-threads of one core count once: they share its vector units.
 int PhysicalCoresInMask() {
   cpu_set_t mask;
@@ -120,14 +114,13 @@ size_t CacheSize(int level, std::string_view type, size_t otherwise) {
 }  // namespace
 
 std::string CpuFeatures::ToString() const {
-  const std::pair<bool, const char*> names[] = {
-      {neon, "neon"},
-      {avx2, "avx2"},
-      {avx512, "avx512"},
-      {avx512_bf16, "avx512_bf16"},
-      {avx512_vnni, "avx512_vnni"},
-      {amx_bf16, "amx_bf16"},
-      {amx_int8, "amx_int8"}};
+  const std::pair<bool, const char*> names[] = {{neon, "neon"},
+                                                {avx2, "avx2"},
+                                                {avx512, "avx512"},
+                                                {avx512_bf16, "avx512_bf16"},
+                                                {avx512_vnni, "avx512_vnni"},
+                                                {amx_bf16, "amx_bf16"},
+                                                {amx_int8, "amx_int8"}};
   std::string text;
   for (const auto& [has, name] : names) {
     if (!has) continue;
