@@ -146,36 +146,45 @@ class ConvStep final : public Step {
   LinearFn run_;
 };
 
-std::unique_ptr<Step> LowerConvRef(const Lowering& lowering, StepInfo info,
-                                   const KernelRow& row) {
-  const auto& attrs = std::get<ir::ConvAttrs>(lowering.node().attrs);
+// What the arguments of Linear and of a direct convolution have in common,
+// then the step.
+template <typename Args>
+std::unique_ptr<Step> MakeMatrixStep(const Lowering& lowering,
+                                     const KernelRow& row, StepInfo info,
+                                     Args args, int taps) {
   const RowsOf x = lowering.InputRows(0);
   const RowsOf y = lowering.OutputRows();
   const ir::Value& w = lowering.InputValue(1);
   const Residual residual = LowerResidual(lowering, 3, y.rows);
+  args.n = y.width;
+  args.x_type = x.type;
+  args.x_stride = x.stride;
+  args.w = lowering.Matrix(1, w.dtype, taps);
+  args.w_type = w.dtype;
+  args.bias = LowerBias(lowering);
+  args.residual_stride = residual.stride;
+  args.residual_rows = residual.rows;
+  args.y_stride = y.stride;
+  args.y_type = y.type;
+  return MakeStep(lowering, row, std::move(info), args,
+                  [x = x.id, y = y.id, residual](Args& a, const Frame& frame) {
+                    a.x = frame.values[x];
+                    a.y = frame.values[y];
+                    a.residual = residual.At(frame);
+                  });
+}
+
+std::unique_ptr<Step> LowerConvRef(const Lowering& lowering, StepInfo info,
+                                   const KernelRow& row) {
+  const auto& attrs = std::get<ir::ConvAttrs>(lowering.node().attrs);
   const Shape& shape = lowering.InputValue(0).shape;
-  const Conv1dArgs args{.batch = shape[0],
-                        .t = shape[1],
-                        .channels = x.width,
-                        .n = y.width,
-                        .stride = attrs.stride,
-                        .x_type = x.type,
-                        .x_stride = x.stride,
-                        .w = lowering.Matrix(1, w.dtype, 3),
-                        .w_type = w.dtype,
-                        .bias = LowerBias(lowering),
-                        .residual_stride = residual.stride,
-                        .residual_rows = residual.rows,
-                        .y_stride = y.stride,
-                        .y_type = y.type,
-                        .act = attrs.act};
-  return MakeStep(
-      lowering, row, std::move(info), args,
-      [x = x.id, y = y.id, residual](Conv1dArgs& a, const Frame& frame) {
-        a.x = frame.values[x];
-        a.y = frame.values[y];
-        a.residual = residual.At(frame);
-      });
+  return MakeMatrixStep(lowering, row, std::move(info),
+                        Conv1dArgs{.batch = shape[0],
+                                   .t = shape[1],
+                                   .channels = lowering.InputRows(0).width,
+                                   .stride = attrs.stride,
+                                   .act = attrs.act},
+                        3);
 }
 
 }  // namespace
@@ -194,29 +203,11 @@ std::unique_ptr<Step> LowerLinear(const Lowering& lowering) {
                                           .n = y.width,
                                           .k = x.width},
                                          info);
-  const Residual residual = LowerResidual(lowering, 3, x.rows);
   info.flops = 2.0 * static_cast<double>(x.rows * y.width * x.width);
   info.read_bytes = PackedBytes(w.dtype, y.width, x.width);
-  const LinearArgs args{.m = x.rows,
-                        .n = y.width,
-                        .k = x.width,
-                        .x_type = x.type,
-                        .x_stride = x.stride,
-                        .w = lowering.Matrix(1, w.dtype, 1),
-                        .w_type = w.dtype,
-                        .bias = LowerBias(lowering),
-                        .residual_stride = residual.stride,
-                        .residual_rows = residual.rows,
-                        .y_stride = y.stride,
-                        .y_type = y.type,
-                        .act = attrs.act};
-  return MakeStep(
-      lowering, row, std::move(info), args,
-      [x = x.id, y = y.id, residual](LinearArgs& a, const Frame& frame) {
-        a.x = frame.values[x];
-        a.y = frame.values[y];
-        a.residual = residual.At(frame);
-      });
+  return MakeMatrixStep(lowering, row, std::move(info),
+                        LinearArgs{.m = x.rows, .k = x.width, .act = attrs.act},
+                        1);
 }
 
 std::unique_ptr<Step> LowerConv1d(const Lowering& lowering) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cpu/x86/dot_pairs.h"
 
-#include <array>
-#include <utility>
+#include "cpu/x86/dot_table.h"
 
 namespace sotto::cpu::x86 {
 namespace {
@@ -55,25 +54,11 @@ SOTTO_AVX512 void DotPairs(const DotBlock& d) {
       _mm512_storeu_ps(d.c + r * d.c_stride + p * kLanes, sum[r][p]);
 }
 
-// One row of the table of blocks: R rows, 1..4 panels, null where too many.
-using DotFn = void (*)(const DotBlock&);
-template <int R, int P>
-constexpr DotFn Choose() {
-  if constexpr (P <= PairsOrder::PanelsFor(R)) {
-    return &DotPairs<R, P>;
-  } else {
-    return nullptr;
-  }
-}
-template <int R>
-constexpr std::array<DotFn, 4> kRowOf = {Choose<R, 1>(), Choose<R, 2>(),
-                                         Choose<R, 3>(), Choose<R, 4>()};
-template <size_t... I>
-constexpr auto MakeTable(std::index_sequence<I...>) {
-  return std::array{kRowOf<static_cast<int>(I) + 1>...};
-}
-constexpr auto kTable =
-    MakeTable(std::make_index_sequence<PairsOrder::kMaxRows>());
+struct Loops {
+  template <int R, int P>
+  static constexpr DotFn kAt = &DotPairs<R, P>;
+};
+constexpr auto& kTable = kDotTable<PairsOrder, Loops>;
 
 }  // namespace
 
