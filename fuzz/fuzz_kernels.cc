@@ -73,6 +73,7 @@ std::unique_ptr<Problem> ChooseCached(Choices& in) {
   c.causal = in.Flag();
   c.positions = in.Number(48, 300);
   c.extent = in.Number(42, c.positions);
+  c.q_chunk = in.Number(0, 45);
   const int64_t batch = in.Number(1, 3);
   c.pos.clear();
   c.slot.clear();

@@ -42,7 +42,8 @@ ir::Graph Fold(const ir::Graph& graph, const PassContext& context);
 // Joins q, k, v of a layer, cross k and v of a layer; takes GELU, residual
 // sums and positions into the matrix or convolution before them.
 ir::Graph Fuse(const ir::Graph& graph, const PassContext& context);
-// Writes the profile's query chunk on the encoder's attention.
+// Writes the profile's query chunks: on the encoder's attention, and on the
+// decoder's attention to the window.
 ir::Graph ChunkAttention(const ir::Graph& graph, const PassContext& context);
 // Writes element types: of weights, states and what nodes give.
 ir::Graph SetPrecision(const ir::Graph& graph, const PassContext& context);

@@ -415,7 +415,7 @@ TEST(Compile, AFusableStageGoesWithoutFusionWhereItMust) {
                Error);  // direct
 }
 
-TEST(Compile, QueryChunksReachTheAttention) {
+TEST(Rlx, Row26QueryChunksReachTheAttention) {
   TestBackend backend;
   Backend* const backends[] = {&backend};
   Profile profile = LoadProfile("cpu-f32");
@@ -427,6 +427,33 @@ TEST(Compile, QueryChunksReachTheAttention) {
     if (node.op == ir::Op::kAttention)
       seen += std::get<ir::AttentionAttrs>(node.attrs).q_chunk == 64;
   EXPECT_EQ(seen, 4);
+}
+
+TEST(Rlx, Row26ChunksOfCrossAttentionAreTheirOwnOption) {
+  TestBackend backend;
+  Backend* const backends[] = {&backend};
+  Profile profile = LoadProfile("cpu-f32");
+  profile.Of(Stage::kPrefill).q_chunk = 64;
+  profile.Of(Stage::kPrefill).cross_chunk = 9;
+  const auto chunks = [&](Stage stage) {
+    std::vector<std::string> seen;
+    const auto program = Compile(TinyEn(), NoWeights(), stage,
+                                 {.tokens = stage == Stage::kPrefill ? 20 : 1},
+                                 profile, backends);
+    for (const ir::Node& node : program->graph().nodes)
+      if (const auto* attrs =
+              std::get_if<ir::CachedAttentionAttrs>(&node.attrs))
+        seen.push_back(fmt::format("{}{}", attrs->causal ? "self " : "cross ",
+                                   attrs->q_chunk));
+    return seen;
+  };
+  using Chunks = std::vector<std::string>;
+  EXPECT_EQ(chunks(Stage::kPrefill),
+            (Chunks{"self 0", "cross 9", "self 0", "cross 9", "self 0",
+                    "cross 9", "self 0", "cross 9"}));
+  EXPECT_EQ(chunks(Stage::kDecode),
+            (Chunks{"self 0", "cross 0", "self 0", "cross 0", "self 0",
+                    "cross 0", "self 0", "cross 0"}));
 }
 
 // Bytes of the arena for values alone, as once recorded: a pass that makes

@@ -58,7 +58,8 @@ struct PassOptions {
 struct StageOptions {
   Precision precision = Precision::kF32;
   Mixed mixed = Mixed::kNone;
-  int q_chunk = 0;  // query rows per task of the encoder's attention
+  int q_chunk = 0;      // query rows per task of the encoder's attention
+  int cross_chunk = 0;  // ... per pass over a window's K and V
   FuseOptions fuse;
   PassOptions passes;
   friend bool operator==(const StageOptions&, const StageOptions&) = default;

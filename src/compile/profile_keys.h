@@ -83,6 +83,11 @@ void VisitStageOptions(S& s, V&& v) {
                "kernel's choice",
                0, 1 << 20},
     s.q_chunk);
+  v(ProfileKey{"cross_chunk",
+               "query rows per pass over a window's K and V in the decoder's "
+               "cross-attention; 0: the kernel's choice",
+               0, 1 << 20},
+    s.cross_chunk);
   v(ProfileKey{"fuse.policy",
                "direct: a fused node that no backend takes is "
                "an error; fusable: go without fusion then"},

@@ -2,6 +2,7 @@
 #include "compile/rlx_profile.h"
 
 #include <array>
+#include <optional>
 
 #include "base/did_you_mean.h"
 #include "base/error.h"
@@ -26,6 +27,7 @@ struct RlxFields {
   bool cpu_unfuse = false;
   bool metal_skip = false;
   bool metal_unfuse = false;
+  std::optional<int64_t> encoder_chunk, cross_chunk;
 };
 
 struct BoolRow {
@@ -41,6 +43,15 @@ constexpr std::array kBools = {
     BoolRow{"backend.cpu.unfuse_regions", &RlxFields::cpu_unfuse},
     BoolRow{"backend.metal.skip_fusion", &RlxFields::metal_skip},
     BoolRow{"backend.metal.unfuse_regions", &RlxFields::metal_unfuse},
+};
+
+struct ChunkRow {
+  std::string_view path;
+  std::optional<int64_t> RlxFields::*field;
+};
+constexpr std::array kChunks = {
+    ChunkRow{"graph.encoder_attn_chunk", &RlxFields::encoder_chunk},
+    ChunkRow{"graph.cross_attn_chunk", &RlxFields::cross_chunk},
 };
 
 struct WordRow {
@@ -72,6 +83,19 @@ void SetLeaf(RlxFields& fields, std::string_view file, const TomlLeaf& leaf) {
     fields.*row.field = *value;
     return;
   }
+  constexpr int64_t kMostRows = 1 << 20;
+  for (const ChunkRow& row : kChunks) {
+    if (row.path != leaf.path) continue;
+    const int64_t* value = std::get_if<int64_t>(&leaf.value);
+    if (value == nullptr || *value < 0 || *value > kMostRows)
+      Refuse(file, leaf,
+             fmt::format("{} is {}, want an integer from 0 to {}", leaf.path,
+                         value == nullptr ? std::string(leaf.Kind())
+                                          : std::to_string(*value),
+                         kMostRows));
+    fields.*row.field = *value;
+    return;
+  }
   std::vector<std::string_view> known;
   for (const WordRow& row : kWords) {
     known.push_back(row.path);
@@ -89,6 +113,7 @@ void SetLeaf(RlxFields& fields, std::string_view file, const TomlLeaf& leaf) {
     return;
   }
   for (const BoolRow& row : kBools) known.push_back(row.path);
+  for (const ChunkRow& row : kChunks) known.push_back(row.path);
   Refuse(file, leaf,
          fmt::format("unknown key '{}'{}", leaf.path.substr(0, 80),
                      DidYouMean(leaf.path, known)));
@@ -127,6 +152,10 @@ Profile ParseRlxProfile(std::string_view toml, std::string_view file,
     options.passes = {.dce = fields.dce,
                       .constant_folding = fields.constant_folding,
                       .verbose = fields.verbose};
+    if (fields.encoder_chunk)
+      options.q_chunk = static_cast<int>(*fields.encoder_chunk);
+    if (fields.cross_chunk)
+      options.cross_chunk = static_cast<int>(*fields.cross_chunk);
   }
   profile.Check();
   return profile;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // whisper.rlx.toml: the profile file of another Whisper compiler, found beside
-// weights in the wild. Read through a table of its thirteen fields; other than
+// weights in the wild. Read through a table of its fields; other than
 // there, wrong files are errors and all four stages get what it says.
 //
 //   fusion.policy        direct | fusable            -> fuse.policy
@@ -12,6 +12,12 @@
 //   precision.mixed      none | auto                 -> mixed
 //   backend.cpu.unfuse_regions                       -> fuse.unfuse on the CPU
 //   backend.metal.skip_fusion, .unfuse_regions       -> the same on Metal
+//
+// Its graph options are arguments of its builder; here they may stand in the
+// file too. 0 means "all rows" there and "the kernel's choice" here, which are
+// the same numbers.
+//   graph.encoder_attn_chunk   query rows            -> q_chunk
+//   graph.cross_attn_chunk     query rows            -> cross_chunk
 #pragma once
 
 #include <string_view>

@@ -145,6 +145,10 @@ struct CachedAttentionArgs {
   const int32_t* slot = nullptr;  // [batch]
   int64_t extent = 0;  // keys seen where not causal; bound where causal
   bool causal = true;
+  // Most query rows that share one pass over keys and values; 0: the kernel's
+  // choice, which is also the most that it ever takes where it holds rows in
+  // registers of a fixed number.
+  int64_t q_chunk = 0;
   void* y = nullptr;
   int64_t y_stride = 0;
   float scale = 1;

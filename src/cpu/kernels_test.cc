@@ -2,11 +2,14 @@
 // Every row of kernels.def against the reference, over shapes that are not
 // multiples of anything, on every level of SOTTO_CPU that this machine has.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "cpu/problem_parts.h"
 #include "cpu/problems.h"
 #include "cpu/select.h"
 
@@ -224,6 +227,106 @@ TEST(CachedAttention, IgnoresWhateverStandsBeyondTheLength) {
                   << poisoned->text << ": " << row.name << " with " << poison;
             }
           }
+}
+
+// However many queries share a pass over keys and values: the same bits.
+TEST(CachedAttention, ChunksOfQueriesChangeNoBit) {
+  for (const CpuFeatures& features : Levels())
+    for (const DType kv : {DType::kF32, DType::kBF16})
+      for (const KernelRow& row : KernelRows()) {
+        CachedCase c{.tokens = 61,
+                     .positions = 224,
+                     .pos = {0, 100},
+                     .slot = {1, 0},
+                     .q = kv,
+                     .kv = kv,
+                     .causal = false,
+                     .extent = 201};
+        const auto whole = MakeProblem(c);
+        if (row.op != whole->op ||
+            !WhyNot(row, whole->shape, features, true).empty())
+          continue;
+        const auto want = BitsOf(*whole, row, features, 2);
+        for (const int64_t chunk : {1, 3, 16, 24, 33, 256, 1500}) {
+          c.q_chunk = chunk;
+          const auto cut = MakeProblem(c);
+          EXPECT_EQ(BitsOf(*cut, row, features, 2), want)
+              << cut->text << ": " << row.name;
+        }
+      }
+}
+
+// Pages whose end can be made untouchable.
+class Pages {
+ public:
+  explicit Pages(size_t bytes) : size_(bytes) {
+    data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    SOTTO_CHECK(data_ != MAP_FAILED);
+  }
+  ~Pages() { ::munmap(data_, size_); }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  void* data() const { return data_; }
+  // Only [0, bytes) may be touched from now on.
+  void Allow(size_t bytes) const {
+    ::mprotect(data_, bytes, PROT_READ | PROT_WRITE);
+    ::mprotect(static_cast<char*>(data_) + bytes, size_ - bytes, PROT_NONE);
+  }
+
+ private:
+  void* data_;
+  size_t size_;
+};
+
+// rlx.md row 2: a padded program computes 1.42 rows for each there is; ours
+// end with the length, to the next 16 positions (32 of bf16). One head's keys
+// of 16 positions fill a page, and touching the next one would end this test.
+TEST(Rlx, Row02KernelsReadTheRowsThereAre) {
+  constexpr int64_t kDim = 64, kPositions = 448;
+  const int64_t page = ::sysconf(_SC_PAGESIZE);
+  if (page != 4096) GTEST_SKIP() << "pages of " << page << " bytes";
+  ThreadPool pool(1);
+  for (const CpuFeatures& features : Levels())
+    for (const DType kv : {DType::kF32, DType::kBF16}) {
+      const auto row_bytes = kDim * static_cast<int64_t>(SizeOf(kv));
+      const Pages k(static_cast<size_t>(kPositions * row_bytes));
+      const Pages v(static_cast<size_t>(kPositions * row_bytes));
+      const std::vector<float> q = RandomValues(kDim, 1);
+      std::vector<float> y(kDim);
+      const int32_t slot = 0;
+      int32_t pos = 0;
+      const KernelRow* row =
+          Select(ir::Op::kCachedAttention, {.w = kv, .m = 1, .head_dim = kDim},
+                 features, true);
+      ASSERT_NE(row, nullptr);
+      int64_t touched = 0, needed = 0;
+      for (pos = 4; pos <= 443; ++pos) {
+        const int64_t bytes = RoundUp((pos + 1) * row_bytes, page);
+        k.Allow(static_cast<size_t>(bytes));
+        v.Allow(static_cast<size_t>(bytes));
+        RunRow(*row, features, pool,
+               CachedAttentionArgs{.heads = 1,
+                                   .head_dim = kDim,
+                                   .q = q.data(),
+                                   .q_stride = kDim,
+                                   .k = k.data(),
+                                   .v = v.data(),
+                                   .kv_type = kv,
+                                   .pos = &pos,
+                                   .slot = &slot,
+                                   .extent = kPositions,
+                                   .y = y.data(),
+                                   .y_stride = kDim});
+        touched += bytes / row_bytes;
+        needed += pos + 1;
+      }
+      const double waste =
+          static_cast<double>(touched) / static_cast<double>(needed);
+      EXPECT_LE(waste, kv == DType::kF32 ? 1.05 : 1.08) << row->name;
+      RecordProperty(std::string(row->name) + "_" + std::string(Name(kv)),
+                     fmt::format("{:.3f}", waste));
+    }
 }
 
 // Token by token or all at once, in any bucket: the same bits.

@@ -280,9 +280,9 @@ std::unique_ptr<Problem> MakeProblem(const CachedCase& c) {
   const int64_t rows = batch * c.tokens;
   p->text = fmt::format(
       "cached_attention batch={} tokens={} heads={} head_dim={} pos={} "
-      "extent={} causal={} {} gap={} seed={}",
+      "extent={} causal={} q_chunk={} {} gap={} seed={}",
       batch, c.tokens, c.heads, c.head_dim, c.pos[0], c.extent, c.causal,
-      TypesText(c.q, c.kv, c.y), c.gap, c.seed);
+      c.q_chunk, TypesText(c.q, c.kv, c.y), c.gap, c.seed);
   p->q = InputRows(c.q, rows, width, width + c.gap, c.seed, 2);
   p->y = OutputRows::Make(c.y, rows, width, width + c.gap);
   p->pos = c.pos;
@@ -342,6 +342,7 @@ std::unique_ptr<Problem> MakeProblem(const CachedCase& c) {
              .slot = p->slot.data(),
              .extent = c.extent,
              .causal = c.causal,
+             .q_chunk = c.q_chunk,
              .y_stride = width + c.gap,
              .scale = 1 / std::sqrt(static_cast<float>(c.head_dim)),
              .y_type = c.y};

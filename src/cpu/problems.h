@@ -74,6 +74,7 @@ struct CachedCase {
   DType q = DType::kF32, kv = DType::kF32, y = DType::kF32;
   bool causal = true;
   int64_t extent = 448;
+  int64_t q_chunk = 0;
   int64_t gap = 0;
   // What stands in positions that no row may see.
   float poison = 0;

@@ -73,6 +73,7 @@ std::unique_ptr<Step> LowerCachedAttention(const Lowering& lowering) {
                                  .head_stride = HeadStride(state),
                                  .extent = attrs.extent,
                                  .causal = attrs.causal,
+                                 .q_chunk = attrs.q_chunk,
                                  .y_stride = y.stride,
                                  .scale = attrs.scale,
                                  .y_type = y.type};

@@ -36,6 +36,7 @@ void VisitAttrs(A& attrs, V&& v) {
     v("scale", attrs.scale);
     v("causal", attrs.causal);
     v("extent", attrs.extent);
+    v("q_chunk", attrs.q_chunk);
   } else {
     static_assert(std::is_same_v<T, NoAttrs> || std::is_same_v<T, CastAttrs>);
   }

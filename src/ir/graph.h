@@ -73,6 +73,7 @@ struct CachedAttentionAttrs {
   // Most positions that may be seen: the bucket's extent (causal) or the
   // number of encoder positions.
   int64_t extent = 0;
+  int q_chunk = 0;  // query rows per pass over K and V; 0: the kernel's choice
   DType out = DType::kF32;
   friend bool operator==(const CachedAttentionAttrs&,
                          const CachedAttentionAttrs&) = default;

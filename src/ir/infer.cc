@@ -215,6 +215,8 @@ Inferred InferCachedAttention(const Operands& in) {
   in.Index(4, "slot", q.shape[0]);
   if (attrs.extent < 1 || attrs.extent > k.shape[2])
     in.Refuse("extent is {}, want 1 to {}", attrs.extent, k.shape[2]);
+  if (attrs.q_chunk < 0)
+    in.Refuse("q_chunk is {}, want 0 or more", attrs.q_chunk);
   in.Positive(attrs.scale, "scale");
   return {in.Out(attrs.out), q.shape};
 }

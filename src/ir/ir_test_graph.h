@@ -30,9 +30,9 @@ inline Graph SmallDecoder() {
   const ValueId k2 = g.Add(Op::kKvWrite, {keys, k, pos, slot}, KvWriteAttrs{});
   const ValueId v2 = g.Add(Op::kKvWrite, {vals, v, pos, slot},
                            KvWriteAttrs{.kind = KvKind::kValue});
-  const ValueId seen =
-      g.Add(Op::kCachedAttention, {q, k2, v2, pos, slot},
-            CachedAttentionAttrs{.scale = 0.5f, .extent = 12}, "seen");
+  const ValueId seen = g.Add(
+      Op::kCachedAttention, {q, k2, v2, pos, slot},
+      CachedAttentionAttrs{.scale = 0.5f, .extent = 12, .q_chunk = 7}, "seen");
   const ValueId logits = g.Add(Op::kLinear, {seen, table, kNoValue, kNoValue},
                                LinearAttrs{}, "logits");
   g.Output(logits);

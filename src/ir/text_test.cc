@@ -38,7 +38,7 @@ weight @qkv.b : f32[24] {q.b:8|:8|v.b:8}
 %4 = slice(%qkv) begin=16 end=24 : f32[2,1,8]
 %5 = kv_write(!self_k, %3, pos, slot) : f32[3,2,16,4] in !self_k
 %6 = kv_write(!self_v, %4, pos, slot) kind=value : f32[3,2,16,4] in !self_v
-%seen = cached_attention(%2, %5, %6, pos, slot) scale=0.5 extent=12 : f32[2,1,8]
+%seen = cached_attention(%2, %5, %6, pos, slot) scale=0.5 extent=12 q_chunk=7 : f32[2,1,8]
 %logits = linear(%seen, @tok, _, _) : f32[2,1,11] on cpu
 output %logits
 )");

@@ -22,7 +22,8 @@ namespace sotto::cpu {
 
 // Query rows of a task: two register blocks read each block of keys.
 inline int64_t CachedChunk(const CachedAttentionArgs& args) {
-  return std::min<int64_t>(args.tokens, 2 * kMostBlockRows);
+  const int64_t chunk = args.q_chunk > 0 ? args.q_chunk : 2 * kMostBlockRows;
+  return std::min(args.tokens, chunk);
 }
 
 }  // namespace sotto::cpu

@@ -28,6 +28,13 @@ inline SlotRun RunAt(const CachedAttentionArgs& args, int64_t batch) {
   return run;
 }
 
+// Rows that a task takes at once.
+template <typename Order>
+int64_t GroupRows(const CachedAttentionArgs& args) {
+  return args.q_chunk > 0 ? std::min<int64_t>(args.q_chunk, Order::kGroup)
+                          : Order::kGroup;
+}
+
 // A group of rows of one run and one head.
 struct CachedTask {
   int64_t row = 0, rows = 0;  // of q and y
@@ -71,7 +78,7 @@ template <typename Many, typename Few>
 SOTTO_AVX512 void RunCachedTask(const CachedAttentionArgs& args, int64_t number,
                                 GroupSpace<Many::kGroup>& space) {
   CachedTask task;
-  FindTask(args, Many::kGroup, number, task);
+  FindTask(args, GroupRows<Many>(args), number, task);
   SetLengths(args, task, space);
   const int64_t column = task.head * kHeadDim;
   LoadQueries(space, args.q, args.q_type, task.row * args.q_stride + column,
@@ -101,10 +108,11 @@ template <typename Many, typename Few>
 void RunCached(const CachedAttentionArgs& args, const Context& context) {
   auto* const spaces = As<GroupSpace<Many::kGroup>>(context.scratch);
   CachedTask none;
-  context.pool->ParallelFor(
-      FindTask(args, Many::kGroup, -1, none), [&](int64_t task, int thread) {
-        RunCachedTask<Many, Few>(args, task, spaces[thread]);
-      });
+  context.pool->ParallelFor(FindTask(args, GroupRows<Many>(args), -1, none),
+                            [&](int64_t task, int thread) {
+                              RunCachedTask<Many, Few>(args, task,
+                                                       spaces[thread]);
+                            });
 }
 
 }  // namespace sotto::cpu::x86

@@ -103,6 +103,7 @@ struct Call {
   int64_t extent = 448;
   bool causal = true;
   DType q_type = DType::kBF16;
+  int64_t q_chunk = 0;
 
   int64_t rows() const { return static_cast<int64_t>(pos.size()) * tokens; }
   int64_t Length(int64_t row) const {
@@ -149,6 +150,7 @@ std::vector<float> RunCall(const Kernel& kernel, const States& states,
   a.slot = call.slot.data();
   a.extent = call.extent;
   a.causal = call.causal;
+  a.q_chunk = call.q_chunk;
   a.scale = kScale;
   Guarded<float> y(static_cast<size_t>(call.rows() * kWidth));
   a.y = y.data();
@@ -276,6 +278,26 @@ TEST(CachedAttentionX86, NumberOfRowsAndExtentChangeNoBit) {
             0)
             << kernel.name << " row=" << row << " extent=" << extent;
       }
+  }
+}
+
+TEST(CachedAttentionX86, ChunksOfQueriesChangeNoBit) {
+  SKIP_WITHOUT_BF16();
+  States states(2, 448, std::numeric_limits<float>::quiet_NaN());
+  states.Write(0, 190);
+  states.Write(1, 190);
+  for (const Kernel& kernel : {kKernels[0], kKernels[1], kAlwaysTiles}) {
+    Call call{.pos = {0, 0},
+              .slot = {1, 0},
+              .tokens = 70,
+              .extent = 190,
+              .causal = false};
+    const std::vector<float> whole = RunCall(kernel, states, call);
+    for (const int64_t chunk : {1, 5, 24, 32, 256}) {
+      call.q_chunk = chunk;
+      EXPECT_EQ(RunCall(kernel, states, call), whole)
+          << kernel.name << " chunk=" << chunk;
+    }
   }
 }
 
