@@ -61,16 +61,30 @@ class CompileCommand : public Command {
       std::cout << DumpText(*dump, *engine.ProgramFor(stage, ShapeOf(stage)),
                             engine.profile())
                 << '\n';
+    if (*dump == Dump::kProfile) PrintBuckets(engine);
     return kDone;
   }
 
  private:
   StageShape ShapeOf(Stage stage) const {
     switch (stage) {
-      case Stage::kPrefill: return {.tokens = tokens_};
-      case Stage::kDecode: return {.kv_extent = position_};
-      default: return {};
+      case Stage::kPrefill:
+        return {.tokens = tokens_};
+      case Stage::kDecode:
+        return {.kv_extent = position_};
+      default:
+        return {};
     }
+  }
+
+  // As comments, so that what is printed reads back as a profile.
+  static void PrintBuckets(const Engine& engine) {
+    const BucketLadder& ladder = engine.programs().ladder();
+    const int64_t last = engine.spec().n_text_ctx - 5;
+    std::cout << fmt::format(
+        "# decode buckets: {}\n# attention rows a padded program would compute "
+        "for each there is, pasts 4 to {}: {:.2f}\n",
+        ladder.ToString(), last, ladder.Waste(4, last));
   }
 
   // What a transcription holds: packed weights, and one session's arena,
@@ -83,21 +97,20 @@ class CompileCommand : public Command {
     const size_t packed = engine.backend().packed_bytes();
     const size_t session = model.session().bytes();
     if (json_) {
-      std::cout << nlohmann::ordered_json({{"packed_bytes", packed},
-                                           {"session_bytes", session}})
+      std::cout << nlohmann::ordered_json(
+                       {{"packed_bytes", packed}, {"session_bytes", session}})
                        .dump()
                 << '\n';
       return;
     }
-    std::cout << fmt::format(
-        "packed weights {:.1f} MB, session {:.1f} MB\n",
-        static_cast<double>(packed) * 1e-6, static_cast<double>(session) * 1e-6);
+    std::cout << fmt::format("packed weights {:.1f} MB, session {:.1f} MB\n",
+                             static_cast<double>(packed) * 1e-6,
+                             static_cast<double>(session) * 1e-6);
     for (const Stage stage : kStages)
       std::cout << fmt::format(
           "{:9} arena {:.2f} MB\n", StageName(stage),
-          static_cast<double>(engine.ProgramFor(stage, ShapeOf(stage))
-                                  ->plan()
-                                  .arena_bytes) *
+          static_cast<double>(
+              engine.ProgramFor(stage, ShapeOf(stage))->plan().arena_bytes) *
               1e-6);
   }
 

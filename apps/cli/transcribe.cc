@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // sotto transcribe: the main job.
+#include "engine/transcribe.h"
+
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "apps/cli/commands.h"
 #include "apps/cli/common.h"
@@ -13,7 +16,6 @@
 #include "audio/decode.h"
 #include "base/error.h"
 #include "engine/engine.h"
-#include "engine/transcribe.h"
 #include "engine/window_model.h"
 #include "output/timestamp.h"
 #include "output/writer.h"
@@ -89,9 +91,8 @@ class Job {
         "encoder {:.0f} ms, cross_kv {:.0f} ms, prefill {:.0f} ms, decode "
         "{:.0f} ms ({} tokens, {:.2f} ms each); {}, {} threads, model {}\n",
         sound_seconds_, wall_seconds_,
-        wall_seconds_ > 0 ? sound_seconds_ / wall_seconds_ : 0.0,
-        load_seconds_, times.ms[0], times.ms[1], times.ms[2], times.ms[3],
-        times.calls[3],
+        wall_seconds_ > 0 ? sound_seconds_ / wall_seconds_ : 0.0, load_seconds_,
+        times.ms[0], times.ms[1], times.ms[2], times.ms[3], times.calls[3],
         times.calls[3] > 0 ? times.ms[3] / double(times.calls[3]) : 0.0,
         engine_->profile().name, engine_->pool().threads(), options_.model);
   }
@@ -106,8 +107,7 @@ class Job {
   Transcript TranscribeFile(MelSource& sound) {
     ProgressLine progress(!output_.verbose || !StdoutIsTerminal());
     TranscribeEvents events;
-    if (options_.language.empty() &&
-        engine_->tokenizer().is_multilingual())
+    if (options_.language.empty() && engine_->tokenizer().is_multilingual())
       events.language = [](const std::string& code, double probability) {
         std::cerr << fmt::format("detected language: {} ({:.0f} %)\n",
                                  LanguageName(code), probability * 100);
@@ -127,8 +127,14 @@ class Job {
     if (output_.format.empty() && output_.directory.empty()) return;
     const std::filesystem::path directory =
         output_.directory.empty() ? "." : output_.directory;
-    WriteTranscript(output_.format.empty() ? "all" : output_.format, transcript,
-                    directory, name);
+    for (const std::filesystem::path& path :
+         WriteTranscript(output_.format.empty() ? "all" : output_.format,
+                         transcript, directory, name))
+      if (!written_.insert(path).second)
+        std::cerr << fmt::format(
+            "warning: {}: written again, now for {}: an earlier file of this "
+            "run has the same name\n",
+            path.string(), name);
   }
 
   const Options options_;
@@ -136,6 +142,7 @@ class Job {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<WindowModel> model_;
   std::optional<DecodePlan> plan_;
+  std::set<std::filesystem::path> written_;
   double load_seconds_ = 0, sound_seconds_ = 0, wall_seconds_ = 0;
 };
 
@@ -165,12 +172,11 @@ class TranscribeCommand : public Command {
 
   int Run() override {
     if (words_.empty())
-      Fail(ErrorCode::kBadInput,
-           "no files given; see sotto transcribe --help");
-    if (!output_.fp16 && options_.profile.empty())
-      options_.profile = "cpu-f32";
+      Fail(ErrorCode::kBadInput, "no files given; see sotto transcribe --help");
+    if (!output_.fp16 && options_.profile.empty()) options_.profile = "cpu-f32";
     CheckOptions(options_);
     if (!output_.format.empty()) ParseOutputFormats(output_.format);
+    MakeOutputFolder(output_.directory);
 
     Job job(options_, output_);
     job.engine();  // a wrong model or option is told before any file

@@ -96,9 +96,22 @@ void TellReference(const ir::Graph& graph,
   }
 }
 
+// SOTTO_LOG=dispatch: what runs each node, and why nothing before it.
+void TellKernels(const ir::Graph& graph,
+                 std::span<const std::unique_ptr<Step>> steps) {
+  if (!LogTopic("dispatch")) return;
+  for (const auto& step : steps) {
+    const StepInfo& info = step->info();
+    Log(LogLevel::kDebug, "dispatch: {}: {} {}{}{}", graph.title, info.kernel,
+        ir::Describe(graph, graph.node(info.nodes.back())),
+        info.refused.empty() ? "" : "; not ", info.refused);
+  }
+}
+
 std::shared_ptr<const Program> Finish(const Job& job, ir::Graph graph) {
   std::vector<std::unique_ptr<Step>> steps = LowerAll(job, graph);
   TellReference(graph, steps);
+  TellKernels(graph, steps);
   PlannedMemory memory =
       PlanMemory(graph, steps, job.backends,
                  {.alignment = static_cast<size_t>(job.profile.alignment)});

@@ -2,6 +2,7 @@
 #include "engine/decode_plan.h"
 
 #include "base/error.h"
+#include "decode/rules.h"
 #include "text/languages.h"
 
 namespace sotto {
@@ -46,6 +47,7 @@ DecodePlan MakeDecodePlan(const Options& options, const Tokenizer& tokenizer) {
   if (!options.prefix.empty())
     search.prefix = tokenizer.Encode(" " + options.prefix);
   search.suppress_tokens = ParseSuppressTokens(options.suppress_tokens);
+  SuppressedTokens(search, SpecialTokensOf(tokenizer, tokenizer.n_vocab()));
   search.suppress_blank = options.suppress_blank;
   search.without_timestamps = options.without_timestamps;
   search.max_initial_timestamp = options.max_initial_timestamp;
@@ -64,8 +66,7 @@ DecodePlan MakeDecodePlan(const Options& options, const Tokenizer& tokenizer) {
     plan.long_form.initial_prompt =
         tokenizer.Encode(" " + options.initial_prompt);
   plan.long_form.carry_initial_prompt = options.carry_initial_prompt;
-  plan.long_form.clip_timestamps =
-      ParseClipTimestamps(options.clip_timestamps);
+  plan.long_form.clip_timestamps = ParseClipTimestamps(options.clip_timestamps);
 
   if (!tokenizer.is_multilingual()) {
     plan.language = "en";

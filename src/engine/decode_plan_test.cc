@@ -120,6 +120,8 @@ TEST(DecodePlan, RefusesWhatTheModelCannot) {
               HasSubstr("yue"));
   EXPECT_NE(PlanError({.suppress_tokens = "1,x"}, *English()), "");
   EXPECT_NE(PlanError({.clip_timestamps = "5,2"}, *English()), "");
+  EXPECT_THAT(PlanError({.suppress_tokens = "9999999"}, *English()),
+              HasSubstr("no token 9999999"));
 }
 
 }  // namespace

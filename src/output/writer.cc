@@ -90,16 +90,20 @@ std::string Render(std::string_view format, const Transcript& transcript,
   return formats.front().render(transcript, options);
 }
 
-std::vector<std::filesystem::path> WriteTranscript(
-    std::string_view format, const Transcript& transcript,
-    const std::filesystem::path& folder, const std::filesystem::path& audio,
-    const WriterOptions& options) {
-  const auto formats = ParseOutputFormats(format);
+void MakeOutputFolder(const std::filesystem::path& folder) {
   std::error_code error;
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
   if (error)
     Fail(ErrorCode::kBadInput, "{}: cannot make the folder: {}",
          folder.string(), error.message());
+}
+
+std::vector<std::filesystem::path> WriteTranscript(
+    std::string_view format, const Transcript& transcript,
+    const std::filesystem::path& folder, const std::filesystem::path& audio,
+    const WriterOptions& options) {
+  const auto formats = ParseOutputFormats(format);
+  MakeOutputFolder(folder);
   std::vector<std::filesystem::path> paths;
   for (const OutputFormat& one : formats) {
     std::filesystem::path path = folder / audio.stem();

@@ -249,6 +249,36 @@ class Transcribing(Case):
         self.assertTrue(result.stdout.startswith(b"[00:05"), result.stdout)
         self.assertIn(b"country", result.stdout)
 
+    def test_what_cannot_be_written_is_told_before_any_work(self):
+        (self.tmp / "file").write_text("no folder")
+        result = sotto("--model", TINY, "-o", self.tmp / "file/out", JFK)
+        self.assertEqual(result.stdout, b"")
+        self.fails(result, 2, "file/out", "folder")
+        self.fails(sotto("--model", TINY, "--suppress_tokens", "9999999", JFK),
+                   2, "9999999")
+
+    def test_one_output_for_two_files_is_warned_of(self):
+        for name in "ab":
+            (self.tmp / name).mkdir()
+            (self.tmp / name / "x.flac").write_bytes(JFK.read_bytes())
+        result = sotto("--model", TINY, "--duration", "1", "-f", "txt",
+                       "-o", self.tmp / "out", self.tmp / "a/x.flac",
+                       self.tmp / "b/x.flac")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        error = result.stderr.decode()
+        self.assertEqual(error.count("warning"), 1, error)
+        self.assertIn("out/x.txt", error)
+        self.assertIn("b/x.flac", error)
+
+    def test_the_choice_of_kernels_can_be_seen(self):
+        result = sotto("--model", TINY, "--duration", "1", JFK,
+                       env={"SOTTO_LOG": "dispatch"})
+        error = result.stderr.decode()
+        self.assertEqual(result.returncode, 0, error)
+        for word in ("dispatch: encoder", "dispatch: decode", "linear",
+                     "cached_attention"):
+            self.assertIn(word, error)
+
     def test_good_files_are_done_beside_bad_ones(self):
         (self.tmp / "text.wav").write_text("this is no sound\n" * 20)
         (self.tmp / "empty.wav").write_bytes(b"")
@@ -280,7 +310,7 @@ class Transcribing(Case):
         path = self.tmp / "silence.wav"
         write_wav(path, [0] * 32000)
         result = sotto("--model", TINY, path)
-        self.assertEqual(result.returncode, 0)
+        self.assertEqual((result.returncode, result.stdout), (0, b""))
 
     def test_eval(self):
         manifest = self.tmp / "m.tsv"
