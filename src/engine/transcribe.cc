@@ -45,8 +45,14 @@ Transcript Transcribe(SpeechModel& model, MelSource& sound,
 
   std::string language = plan.language;
   double probability = 1;
-  if (language.empty())
+  // What the model holds: a whole window of sound is the same to detection and
+  // to transcription, so one that starts the file is encoded once.
+  Window encoded;
+  if (language.empty()) {
     std::tie(language, probability) = DetectLanguageOf(model, sound);
+    if (sound.content_frames() >= kWindowFrames)
+      encoded = {.seek = 0, .frames = kWindowFrames};
+  }
   if (events.language) events.language(language, probability);
 
   const int language_token =
@@ -57,9 +63,12 @@ Transcript Transcribe(SpeechModel& model, MelSource& sound,
                       static_cast<int>(sound.content_frames()),
                       model.n_text_ctx(), model.n_audio_ctx());
   while (const auto window = cursor.Next()) {
-    sound.Window(window->seek, model.mel());
-    CutMel(model.mel(), window->frames);
-    model.Encode();
+    if (*window != encoded) {
+      sound.Window(window->seek, model.mel());
+      CutMel(model.mel(), window->frames);
+      model.Encode();
+    }
+    encoded = {};
     const Hypothesis best = decoder.Decode(model, cursor.PreviousText(),
                                            language_token, window->seek);
     for (const Segment& segment : cursor.Accept(best))
