@@ -29,7 +29,8 @@ class CompileCommand : public Command {
                    "graph, program, plan, kernels, profile or memory");
     app.add_option("--tokens", tokens_, "prompt length of the prefill stage")
         ->check(CLI::Range(1, 448));
-    app.add_option("--position", position_, "position of the decode stage");
+    app.add_option("--position", position_, "position of the decode stage")
+        ->check(CLI::Range(0, 447));
     app.add_option("--json", json_, "with --print memory: as JSON");
     AddEngineOptions(app, options_);
   }
@@ -78,7 +79,7 @@ class CompileCommand : public Command {
   }
 
   // As comments, so that what is printed reads back as a profile.
-  static void PrintBuckets(const Engine& engine) {
+  static void PrintBuckets(Engine& engine) {
     const BucketLadder& ladder = engine.programs().ladder();
     const int64_t last = engine.spec().n_text_ctx - 5;
     std::cout << fmt::format(

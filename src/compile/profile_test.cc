@@ -217,10 +217,15 @@ unfuse_regions = true
         ParseRlxProfile(fmt::format("fusion.target = \"{}\"", target), "r")
             .device,
         std::string(target) == "auto" ? "cpu" : target);
+  const Profile chunks = ParseRlxProfile(
+      "[graph]\nencoder_attn_chunk = 256\ncross_attn_chunk = 64\n", "r");
+  EXPECT_EQ(chunks.Of(Stage::kEncoder).q_chunk, 256);
+  EXPECT_EQ(chunks.Of(Stage::kPrefill).cross_chunk, 64);
   for (const char* wrong :
-       {"fusion.target = \"gpu\"", "fusion.policy = \"direct fusable\"",
-        "fusion.polcy = \"direct\"", "passes.dce = 1",
-        "precision.compute = 16"})
+       {"graph.cross_attn_chunk = -1", "graph.encoder_attn_chunk = \"256\"",
+        "graph.attn_chunk = 1", "fusion.target = \"gpu\"",
+        "fusion.policy = \"direct fusable\"", "fusion.polcy = \"direct\"",
+        "passes.dce = 1", "precision.compute = 16"})
     EXPECT_THROW(ParseRlxProfile(wrong, "r"), Error) << wrong;
 }
 
@@ -232,8 +237,8 @@ TEST(Rlx, Row14ShippedProfilesStandInTheBinary) {
     EXPECT_EQ(profile.name, shipped.name);
     EXPECT_TRUE(ParseProfile(profile.ToToml(), "p") == profile);
   }
-  EXPECT_EQ(names,
-            (std::vector<std::string_view>{"cpu-f32", "cpu-bf16", "cpu-f16"}));
+  EXPECT_EQ(names, (std::vector<std::string_view>{"cpu-f32", "cpu-bf16",
+                                                  "cpu-f16", "cpu-mixed"}));
   try {
     LoadProfile("cpu-bf61");
     ADD_FAILURE();
@@ -241,7 +246,7 @@ TEST(Rlx, Row14ShippedProfilesStandInTheBinary) {
     EXPECT_EQ(error.code(), ErrorCode::kNotFound);
     EXPECT_STREQ(error.what(),
                  "no profile 'cpu-bf61', did you mean 'cpu-bf16'?, want "
-                 "cpu-f32, cpu-bf16, cpu-f16 or a .toml file");
+                 "cpu-f32, cpu-bf16, cpu-f16, cpu-mixed or a .toml file");
   }
   EXPECT_THROW(LoadProfile("/nowhere/p.toml"), Error);
 }
@@ -265,6 +270,20 @@ TEST(Rlx, Row15Presets) {
   EXPECT_NE(DecodePreset(), PrefillPreset());
   for (const Stage stage : kStages)
     EXPECT_EQ(Profile().Of(stage), PresetOf(stage));
+}
+
+// The reason stands in docs/profiles.md, measured; RlxOracle.Row17* holds the
+// numbers, Rlx.Row15KernelsDifferPerStage what runs.
+TEST(Rlx, Row15StagesOfCpuMixedDiffer) {
+  const Profile mixed = LoadProfile("cpu-mixed");
+  const Profile narrow = LoadProfile("cpu-bf16");
+  for (const Stage stage : {Stage::kEncoder, Stage::kCrossKv})
+    EXPECT_EQ(mixed.Of(stage), narrow.Of(stage));
+  for (const Stage stage : {Stage::kPrefill, Stage::kDecode}) {
+    EXPECT_EQ(mixed.Of(stage).precision, Precision::kF16);
+    EXPECT_NE(mixed.Of(stage), mixed.Of(Stage::kEncoder));
+  }
+  EXPECT_EQ(mixed.KvDType(), DType::kF32);
 }
 
 TEST(Rlx, Row17F16ComputeIsASwitch) {

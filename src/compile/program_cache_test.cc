@@ -208,7 +208,7 @@ TEST(ProgramCache, WarmupBuildsAllBucketsOnce) {
   EXPECT_EQ(shorter.keys[0].shape.batch, 4);
 }
 
-TEST(ProgramCache, BuildsOnceForManyThreads) {
+TEST(Rlx, Row04BuildsOnceForManyThreads) {
   std::atomic<int> builds{0};
   ProgramCache cache(
       [&](const ProgramKey&) {

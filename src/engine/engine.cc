@@ -59,6 +59,12 @@ void Engine::Start(const EngineOptions& options) {
                        std::array{backend_.get()});
       },
       profile_, spec().n_text_ctx);
+  // Told now, rather than when a long window first passes the last bucket.
+  const Bucket& bucket = programs_->ladder().buckets().back();
+  if (bucket.end < spec().n_text_ctx)
+    Fail(ErrorCode::kBadInput,
+         "{}: the decode buckets end at {}, want {}, the model's last position",
+         profile_.name, bucket.extent, spec().n_text_ctx - 1);
 }
 
 const Tokenizer& Engine::tokenizer() const {

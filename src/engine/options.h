@@ -58,7 +58,8 @@ void VisitOptions(O& o, V&& v) {
   v("model", o.model,
     "name, path or org/name of the model (`sotto models` lists those here)");
   v("profile", o.profile,
-    "compile profile: a shipped name (cpu-f32, cpu-bf16) or a .toml path; "
+    "compile profile: a shipped name (cpu-f32, cpu-bf16, cpu-f16, cpu-mixed) "
+    "or a .toml path; "
     "default: what suits this machine");
   v("device", o.device, "device that runs the model: cpu");
   v("threads", o.threads, "threads to use; 0: all physical cores");
