@@ -72,7 +72,7 @@ std::unique_ptr<Problem> Window(DType type) {
       AttentionCase{.t = 1500, .heads = 8, .x = type, .y = type});
 }
 
-template <int64_t kTokens, int64_t kExtent, bool kCausal>
+template <int64_t kTokens, int64_t kExtent, bool kCausal, int64_t kChunk = 0>
 std::unique_ptr<Problem> Cached(DType type) {
   return MakeProblem(CachedCase{.tokens = kTokens,
                                 .heads = 8,
@@ -82,7 +82,14 @@ std::unique_ptr<Problem> Cached(DType type) {
                                 .kv = type,
                                 .y = type,
                                 .causal = kCausal,
-                                .extent = kExtent});
+                                .extent = kExtent,
+                                .q_chunk = kChunk});
+}
+
+template <int64_t kChunk>
+std::unique_ptr<Problem> Window(DType type) {
+  return MakeProblem(AttentionCase{
+      .t = 1500, .heads = 8, .x = type, .y = type, .q_chunk = kChunk});
 }
 
 constexpr Case kCases[] = {
@@ -99,6 +106,15 @@ constexpr Case kCases[] = {
     {"decode_cross", Cached<1, 1500, false>, true},
     {"decode_self", Cached<1, 448, true>, true},
     {"prompt_self", Cached<224, 448, true>, false},
+    {"prompt_cross", Cached<224, 1500, false>, false},
+    {"prompt_cross_chunk_1", Cached<224, 1500, false, 1>, false},
+    {"prompt_cross_chunk_8", Cached<224, 1500, false, 8>, false},
+    {"prompt_cross_chunk_16", Cached<224, 1500, false, 16>, false},
+    {"prompt_cross_chunk_64", Cached<224, 1500, false, 64>, false},
+    {"prompt_cross_chunk_256", Cached<224, 1500, false, 256>, false},
+    {"encoder_chunk_64", Window<64>, false},
+    {"encoder_chunk_256", Window<256>, false},
+    {"encoder_chunk_1500", Window<1500>, false},
     {"encoder_norm", Rows<ir::Op::kLayerNorm, 1500, 512>, true},
     {"encoder_gelu", Rows<ir::Op::kGelu, 1500, 2048>, true},
     {"encoder_add", Rows<ir::Op::kAdd, 1500, 512>, true},
