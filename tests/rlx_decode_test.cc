@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <set>
 
 #include "cpu/kernel.h"
 #include "reference_model.h"
@@ -98,7 +99,7 @@ TEST_P(RlxProfiles, Row06EveryBucketGivesTheSameBits) {
   }
 }
 
-TEST(Rlx, Row06StepsEqualTheWholeSequence) {
+TEST(Rlx, Row06Row08StepsEqualTheWholeSequence) {
   Heard heard;
   const std::vector<int> tokens = Tokens(kContext, 3);
   const ReferenceModel reference(*Store());
@@ -341,6 +342,67 @@ TEST(RlxDefect, D08ProgramsOfAllLengthsShareASession) {
     std::swap(view.session(), shared.session());
   }
   EXPECT_EQ(model.cache->counters(Stage::kPrefill).builds, 3);
+}
+
+// What crosses the border of a device: named inputs and outputs. K and V are
+// states, which stay.
+TEST(Rlx, Row21OnlyTokenAndLogitsCrossTheBorder) {
+  StageModel model(Store(), LoadProfile("cpu-f32"));
+  const size_t vocab = static_cast<size_t>(model.spec().n_vocab);
+  int states = 0;
+  for (int past = 0; past < kContext; ++past) {
+    const auto program =
+        model.Get(Stage::kDecode,
+                  {.kv_extent = past, .frames = 2 * model.spec().n_audio_ctx});
+    size_t in = 0, out = 0;
+    std::set<std::string> seen;
+    states = 0;
+    for (const ValueHome& home : program->homes()) {
+      states += home.kind == ValueHome::Kind::kState;
+      if (home.kind != ValueHome::Kind::kIo || !seen.insert(home.name).second)
+        continue;
+      (home.name == "logits" ? out : in) += home.bytes;
+    }
+    EXPECT_EQ(in, 3 * sizeof(int32_t)) << "token, position and slot";
+    EXPECT_EQ(out, vocab * sizeof(float));
+  }
+  EXPECT_GE(states, 4 * model.spec().n_text_layers);
+}
+
+// Another engine's way over the host: at every change of the bucket all K and
+// V are copied out, and into a fresh session.
+TEST(Rlx, Row21StayingEqualsCarryingThroughTheHost) {
+  Heard stays, carried;
+  const std::vector<int> tokens = Tokens(kContext, 29);
+  const BucketLadder& ladder = stays.model.cache->ladder();
+  stays.runner.Prefill(std::span(tokens).first(4));
+  carried.runner.Prefill(std::span(tokens).first(4));
+  int changes = 0;
+  for (size_t past = 4; past < 444; ++past) {
+    const auto at = static_cast<int64_t>(past);
+    if (ladder.BucketFor(at) != ladder.BucketFor(at - 1)) {
+      ++changes;
+      StageRunner fresh(carried.model);
+      const auto program = carried.model.Get(
+          Stage::kDecode, {.kv_extent = static_cast<int>(past),
+                           .frames = 2 * stays.model.spec().n_audio_ctx});
+      fresh.session().Prepare(*program);
+      for (const ValueHome& home : program->homes()) {
+        if (home.kind != ValueHome::Kind::kState) continue;
+        const Buffer& from = carried.runner.session().State(home.name);
+        Buffer& to = fresh.session().State(home.name);
+        ASSERT_EQ(to.size(), from.size());
+        std::memcpy(to.data(), from.data(), from.size());
+      }
+      std::swap(carried.runner.session(), fresh.session());
+      const int slot = 0;
+      std::memcpy(carried.runner.session().Io("slot", sizeof slot), &slot,
+                  sizeof slot);
+    }
+    const auto next = std::span(tokens).subspan(past, 1);
+    ASSERT_EQ(stays.runner.Step(next), carried.runner.Step(next)) << past;
+  }
+  EXPECT_EQ(changes, 7);
 }
 
 TEST(Rlx, Row21CachesStayWhereTheyAre) {

@@ -17,6 +17,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "base/cpu.h"
 #include "cpu/cpu_backend.h"
@@ -56,7 +57,10 @@ std::vector<float> Everything(
   const int frames = 2 * model.spec().n_audio_ctx;
   std::vector<float> all = runner.Encode(NoiseMel(model.spec(), frames, 1, 1));
   runner.CrossKv();
-  const std::vector<int> tokens = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8};
+  // Through every bucket of the context.
+  std::vector<int> tokens = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8};
+  while (static_cast<int>(tokens.size()) < model.spec().n_text_ctx)
+    tokens.push_back(tokens[tokens.size() - 5] + 1);
   const auto add = [&](const std::vector<float>& values) {
     all.insert(all.end(), values.begin(), values.end());
   };
@@ -67,6 +71,8 @@ std::vector<float> Everything(
 }
 
 TEST(Rlx, Row10EncoderEqualsTheReference) {
+  EXPECT_EQ(EncoderPositions(3000), 1500);
+  EXPECT_EQ(EncoderPositions(8), 4);
   const ReferenceModel reference(*Store());
   for (const int frames : {Frames(), 8, 7, 1}) {
     StageModel model(Store(), LoadProfile("cpu-f32"));
@@ -145,6 +151,36 @@ TEST(Rlx, Row16FusionChangesNothingThatMatters) {
           << name << " " << variant;
     }
   }
+}
+
+TEST(Rlx, Row15KernelsDifferPerStage) {
+  TinyOptions options = Small();
+  options.heads = 1;
+  StageModel model(MakeTinyStore(options), LoadProfile("cpu-mixed"));
+  const auto matrices = [&](Stage stage) {
+    std::set<DType> types;
+    std::set<std::string> kernels;
+    const auto program = model.Get(stage, {.frames = Frames()});
+    for (const auto& step : program->steps()) {
+      const ir::Node& node = program->graph().node(step->info().nodes.front());
+      if (step->info().op != "linear") continue;
+      types.insert(program->graph().value(node.inputs[1]).dtype);
+      kernels.insert(step->info().kernel);
+    }
+    EXPECT_EQ(types.size(), 1u);
+    return std::pair(*types.begin(), kernels);
+  };
+  const auto encoder = matrices(Stage::kEncoder);
+  const auto decode = matrices(Stage::kDecode);
+  EXPECT_EQ(encoder.first, DType::kBF16);
+  EXPECT_EQ(decode.first, DType::kF16);
+  for (const std::string& kernel : decode.second)
+    EXPECT_FALSE(encoder.second.contains(kernel)) << kernel;
+  // Half of it is cpu-bf16's encoder, bit for bit; the text is near f32's.
+  const std::vector<float> mel = NoiseMel(model.spec(), Frames(), 1, 3);
+  StageModel narrow(model.store, LoadProfile("cpu-bf16"));
+  StageRunner runner(model), other(narrow);
+  EXPECT_EQ(runner.Encode(mel), other.Encode(mel));
 }
 
 TEST(RlxDefect, D06FusedQkvEqualsSeparateOnes) {
@@ -237,33 +273,86 @@ TEST(Rlx, Row23EachStageCompilesAlone) {
 }
 
 TEST(Rlx, Row26QueryChunksChangeNothing) {
-  const Profile whole = LoadProfile("cpu-f32");
-  const std::vector<float> want = Everything(whole);
-  for (const int chunk : {1, 7, 16, 64, 256, 1500}) {
-    Profile profile = whole;
-    profile.Of(Stage::kEncoder).q_chunk = chunk;
-    EXPECT_LE(MaxAbsDiff(Everything(profile), want), 1e-5) << chunk;
+  for (const char* name : {"cpu-f32", "cpu-bf16", "cpu-f16"}) {
+    const Profile whole = LoadProfile(name);
+    const std::vector<float> want = Everything(whole);
+    for (const int chunk : {1, 7, 16, 64, 256, 1500}) {
+      Profile profile = whole;
+      profile.Of(Stage::kEncoder).q_chunk = chunk;
+      EXPECT_EQ(Everything(profile), want) << name << " " << chunk;
+    }
   }
 }
 
-TEST(Rlx, Row26SmallerChunksNeedNoMoreScratch) {
-  size_t before = 0;
-  for (const int chunk : {64, 256, 1500}) {
+// Logits of a prompt longer than any chunk a kernel takes by itself, and of a
+// step, for three windows at once.
+std::vector<float> PromptLogits(const Profile& profile, int heads,
+                                const std::string& cpu) {
+  TinyOptions options = Small();
+  options.heads = heads;
+  StageModel model(MakeTinyStore(options), profile, 2, cpu);
+  constexpr int kBatch = 3, kTokens = 50;
+  StageRunner runner(model, kBatch);
+  runner.Encode(NoiseMel(model.spec(), Frames(), kBatch, 7));
+  runner.CrossKv();
+  std::vector<int> tokens(kBatch * kTokens);
+  for (size_t i = 0; i < tokens.size(); ++i)
+    tokens[i] = static_cast<int>(i * 7 % 50);
+  std::vector<float> all = runner.Prefill(tokens, 0, 4);
+  const std::vector<float> step = runner.Step(std::span(tokens).first(kBatch));
+  all.insert(all.end(), step.begin(), step.end());
+  return all;
+}
+
+TEST(Rlx, Row26CrossChunksChangeNoBit) {
+  for (const char* name : {"cpu-f32", "cpu-bf16", "cpu-f16"})
+    for (const int heads : {1, 4})  // tile kernels want a head of 64
+      for (const char* cpu : {"", "avx2"}) {
+        const Profile whole = LoadProfile(name);
+        const std::vector<float> want = PromptLogits(whole, heads, cpu);
+        for (const int chunk : {1, 7, 16, 64, 256, 1500}) {
+          Profile profile = whole;
+          for (StageOptions& options : profile.stages)
+            options.cross_chunk = chunk;
+          EXPECT_EQ(PromptLogits(profile, heads, cpu), want)
+              << name << " " << cpu << " " << chunk;
+        }
+      }
+}
+
+// Scratch of attention over a whole window: the encoder's own, or the
+// decoder's to it.
+size_t WindowScratch(const Program& program) {
+  size_t most = 0;
+  for (const auto& step : program.steps()) {
+    const ir::Node& node = program.graph().node(step->info().nodes.back());
+    const auto* cached = std::get_if<ir::CachedAttentionAttrs>(&node.attrs);
+    if (node.op == ir::Op::kAttention || (cached && !cached->causal))
+      most = std::max(most, step->info().scratch_bytes);
+  }
+  return most;
+}
+
+TEST(Rlx, Row26ScratchFallsWithTheChunk) {
+  size_t encoder = 0, cross = 0;
+  for (const int chunk : {16, 32, 1500}) {
     Profile profile = LoadProfile("cpu-f32");
     profile.Of(Stage::kEncoder).q_chunk = chunk;
-    StageModel model(Store(), profile);
-    size_t scratch = 0;
-    const auto program = model.Get(Stage::kEncoder, {.frames = Frames()});
-    for (const auto& step : program->steps())
-      if (step->info().op == "attention")
-        scratch = std::max(scratch, step->info().scratch_bytes);
-    EXPECT_GE(scratch, before) << chunk;
-    before = scratch;
+    profile.Of(Stage::kPrefill).cross_chunk = chunk;
+    StageModel model(Store(), profile, 1, "avx2");
+    const size_t now_encoder =
+        WindowScratch(*model.Get(Stage::kEncoder, {.frames = Frames()}));
+    const size_t now_cross = WindowScratch(
+        *model.Get(Stage::kPrefill, {.tokens = 60, .frames = Frames()}));
+    EXPECT_GT(now_encoder, encoder) << chunk;
+    EXPECT_GT(now_cross, cross) << chunk;
+    encoder = now_encoder;
+    cross = now_cross;
   }
 }
 
-TEST(RlxDefect, D01ScoresAreScaledOnce) {
-  // Row 28: head_dim^-0.5, where ^-0.25 would show.
+TEST(RlxDefect, D01Row28ScoresAreScaledOnce) {
+  // head_dim^-0.5, where ^-0.25 would show.
   TinyOptions options = Small();
   options.deviation = 0.4f;
   const auto store = MakeTinyStore(options);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The stages against OpenAI's own numbers for the JFK clip (rlx.md section 6,
-// rows 10-12). Skipped where the models or the data are missing.
+// rows 6, 10, 12, 17, 22, 24). Skipped where the models or the data are
+// missing.
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "stage_runner.h"
 
@@ -66,7 +70,7 @@ TEST_P(RlxOracle, Row12LogitsEqualOpenAi) {
 }
 
 TEST_P(RlxOracle, Row17LowPrecisionStaysNear) {
-  for (const char* name : {"cpu-bf16", "cpu-f16"}) {
+  for (const char* name : {"cpu-bf16", "cpu-f16", "cpu-mixed"}) {
     StageModel model(store_, LoadProfile(name), 2);
     StageRunner runner(model);
     const std::vector<float> audio = runner.Encode(mel_);
@@ -89,11 +93,13 @@ TEST_P(RlxOracle, Row06EveryBucketGivesTheSameBitsOnRealWeights) {
     runner.Encode(mel_);
     runner.CrossKv();
     std::vector<int> tokens = numbers_->Ints("tokens");
-    while (tokens.size() < 66) tokens.push_back(tokens[tokens.size() % 20]);
+    while (tokens.size() < 448) tokens.push_back(tokens[tokens.size() % 20]);
     runner.Prefill(tokens);
-    for (const int past : {0, 1, 5, 9, 17, 33, 65}) {
+    for (const int past : {0, 1, 2, 4, 5, 8, 9, 16, 17, 32, 33, 64, 65, 128,
+                           129, 256, 257, 447}) {
       std::vector<float> first;
-      for (const int extent : {past + 1, 67, 448}) {
+      for (const int extent : {past + 1, 257, 448}) {
+        if (extent <= past) continue;
         runner.positions() = {past};
         const std::vector<float> logits = runner.StepAt(
             std::span(tokens).subspan(static_cast<size_t>(past), 1), extent);
@@ -118,6 +124,39 @@ TEST_P(RlxOracle, Row24FusedEqualsSeparateOnRealWeights) {
     if (want.empty()) want = all;
     EXPECT_LE(MaxAbsDiff(all, want), 1e-5);
   }
+}
+
+size_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  size_t pages = 0;
+  file >> pages >> pages;
+  return pages * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// Programs of all stages and buckets, and a thousand users of them, hold one
+// copy of the weights: 2 % of it and 1 MB are all that they may add.
+TEST_P(RlxOracle, Row22ProgramsAddNextToNothing) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers keep memory of their own";
+#endif
+  StageModel model(store_, LoadProfile("cpu-bf16"), 2);
+  model.Get(Stage::kEncoder, {});
+  model.Get(Stage::kCrossKv, {});
+  model.Get(Stage::kDecode, {.kv_extent = 1});
+  const size_t packed = model.backend->packed_bytes();
+  const size_t copied = model.backend->weight_bytes_copied();
+  const size_t before = ResidentBytes();
+  model.cache->Warmup(1, 447);
+  for (const int tokens : {1, 3, 4, 224})
+    model.Get(Stage::kPrefill, {.tokens = tokens});
+  EXPECT_LT(ResidentBytes(), before + packed / 50);
+  const size_t built = ResidentBytes();
+  std::vector<std::shared_ptr<const Program>> users;
+  for (int i = 0; i < 1000; ++i)
+    users.push_back(model.Get(Stage::kDecode, {.kv_extent = i % 448}));
+  EXPECT_LT(ResidentBytes(), built + (size_t{1} << 20));
+  EXPECT_EQ(model.backend->packed_bytes(), packed);
+  EXPECT_EQ(model.backend->weight_bytes_copied(), copied);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, RlxOracle, testing::Values("tiny.en", "base"),

@@ -109,7 +109,8 @@ TEST(MelFilters, EqualThePublishedTable) {
   EXPECT_LT(MaxDifference(MelFilters(80), table), 1e-8);
 }
 
-TEST(LogMelStream, EveryFrameEqualsTheDefinition) {
+// rlx.md defect 9 and row 10: the first and last frames too.
+TEST(RlxDefect, D09EveryFrameEqualsTheDefinition) {
   for (const int n_mels : {80, 128})
     for (const size_t length : {1, 2, 40, 159, 160, 161, 199, 200, 201, 202,
                                 359, 360, 361, 399, 400, 401, 2000, 4999}) {

@@ -48,7 +48,8 @@ void ExpectOracle(std::span<const float> got, std::span<const float> want) {
   EXPECT_LT(apart, want.size() / 5000 + 3);
 }
 
-TEST(MelSource, WindowsAreOpenAis) {
+// rlx.md defects 10 and 11.
+TEST(RlxDefect, D10D11WindowsAreOpenAis) {
   const auto oracle = TestData("oracle/numeric/jfk-mel80.safetensors");
   const auto clip = TestData("jfk/jfk.wav");
   if (!oracle || !clip) GTEST_SKIP() << "SOTTO_TEST_DATA/oracle/numeric";
@@ -119,7 +120,7 @@ std::vector<float> Whole(std::span<const float> pcm, int n_mels,
   return raw;
 }
 
-TEST(MelSource, WindowsOfAnyLengthEqualTheWhole) {
+TEST(RlxDefect, D10WindowsOfAnyLengthEqualTheWhole) {
   for (const int n_mels : {80, 128})
     for (const size_t length :
          {size_t{0}, size_t{1}, size_t{159}, size_t{160}, size_t{161},

@@ -5,34 +5,18 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <random>
 
 #include "audio/mel_source.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "decode/test_util.h"
 #include "engine/transcribe.h"
 #include "engine/window_model.h"
 #include "model/convert.h"
 #include "tensor/buffer.h"
 #include "tiny_model.h"
-
-namespace {
-
-std::atomic<int64_t> g_news{0};
-
-}  // namespace
-
-// Every allocation of this program counts, so that a loop can prove it makes
-// none.
-void* operator new(size_t bytes) {
-  g_news.fetch_add(1, std::memory_order_relaxed);
-  if (void* data = std::malloc(bytes)) return data;
-  throw std::bad_alloc();
-}
-void operator delete(void* data) noexcept { std::free(data); }
-void operator delete(void* data, size_t) noexcept { std::free(data); }
 
 namespace sotto {
 namespace {
@@ -99,10 +83,11 @@ TEST(Rlx, Row25FiveFormatsGiveEqualBits) {
          {ModelFormat::kHf, ModelFormat::kOpenAi, ModelFormat::kCt2,
           ModelFormat::kGgml, ModelFormat::kGguf}) {
       SCOPED_TRACE(std::string(Name(format)) + " " + std::string(Name(dtype)));
-      const auto path = ConvertModel(
-          *store, format,
-          folder.path() / (std::string(Name(format)) + std::string(Name(dtype))),
-          {.dtype = dtype, .name = "tiny"});
+      const auto path =
+          ConvertModel(*store, format,
+                       folder.path() / (std::string(Name(format)) +
+                                        std::string(Name(dtype))),
+                       {.dtype = dtype, .name = "tiny"});
       EXPECT_TRUE(SameBits(LogitsOf(WeightStore::Load(path), "cpu-f32"), want));
     }
   }
@@ -130,7 +115,38 @@ TEST(Rlx, Row11SecondWindowIsAsFresh) {
   EXPECT_TRUE(SameBits(Logits(used, 2), want));
 }
 
-TEST(Engine, SteadyDecodingAllocatesNothing) {
+// rlx.md rows 9 and 11: stages are counted and timed apart, building is not in
+// their times, and cross K and V are made once a window.
+TEST(Rlx, Row09Row11StagesAreCountedApart) {
+  Engine engine(MakeTinyStore(), nullptr, {"cpu-f32", "cpu", 1});
+  WindowModel model(engine);
+  const int prompt[] = {50257, 11};
+  model.Encode();
+  model.Prefill(prompt, -1, nullptr);
+  std::vector<float> first;
+  for (int i = 0; i < 100; ++i) {
+    const std::span<float> row = model.Step(100 + i);
+    first.assign(row.begin(), row.end());
+  }
+  using Calls = decltype(StageTimes::calls);
+  EXPECT_EQ(model.times().calls, (Calls{1, 1, 1, 100}));
+  const double before = model.times().total_ms();
+  for (int tokens = 3; tokens < 20; ++tokens)
+    engine.ProgramFor(Stage::kPrefill, {.tokens = tokens});
+  EXPECT_EQ(model.times().total_ms(), before);
+  for (const double ms : model.times().ms) EXPECT_GT(ms, 0);
+  // Made anew before every step, they change no bit.
+  model.Prefill(prompt, -1, nullptr);
+  std::vector<float> again;
+  for (int i = 0; i < 100; ++i) {
+    if (i % 10 == 0) model.Encode();
+    const std::span<float> row = model.Step(100 + i);
+    again.assign(row.begin(), row.end());
+  }
+  EXPECT_TRUE(SameBits(again, first));
+}
+
+TEST(Rlx, Row22SteadyDecodingAllocatesNothing) {
   const auto store = MakeTinyStore({.seed = 5});
   Engine engine(store, nullptr, {"cpu-f32", "cpu", 2});
   engine.Warmup();
@@ -139,11 +155,30 @@ TEST(Engine, SteadyDecodingAllocatesNothing) {
   const int prompt[] = {50257};
   model.Prefill(prompt, -1, nullptr);
   model.Step(11);
-  const int64_t news = g_news.load();
+  const long news = testing::Allocations();
   const uint64_t buffers = Buffer::allocations();
   for (int i = 0; i < 400; ++i) model.Step(1000 + i);
-  EXPECT_EQ(g_news.load() - news, 0);
+  EXPECT_EQ(testing::Allocations() - news, 0);
   EXPECT_EQ(Buffer::allocations() - buffers, 0u);
+}
+
+TEST(Engine, RefusesBucketsThatEndTooEarly) {
+  const Folder folder;
+  const auto path = (folder.path() / "p.toml").string();
+  const auto why = [&](const char* toml) -> std::string {
+    WriteFileAtomic(path, toml);
+    try {
+      Engine engine(MakeTinyStore(), nullptr, {path, "cpu", 1});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(why("buckets.extents = [8, 447]\n"), "");
+  EXPECT_EQ(why("buckets.extents = [8]\n"),
+            path +
+                ": the decode buckets end at 8, want 447, the model's last "
+                "position");
 }
 
 // rlx.md row 5: builds and hits per decode step, end of text disabled.

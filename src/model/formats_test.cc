@@ -41,7 +41,7 @@ constexpr ModelFormat kAll[] = {ModelFormat::kHf, ModelFormat::kOpenAi,
 
 class Formats : public testing::TestWithParam<DType> {};
 
-TEST_P(Formats, HoldTheSameBits) {
+TEST_P(Formats, Row25HoldTheSameBits) {
   TinyOptions options = Small();
   options.dtype = GetParam();
   const auto store = MakeTinyStore(options);
@@ -194,7 +194,7 @@ std::shared_ptr<const WeightStore> Renamed(
 }
 
 // Row 25 of the requirements: every prefix and embedding name, same weights.
-TEST(Naming25, PrefixesAndEmbeddingNamesAreDetected) {
+TEST(Rlx, Row25PrefixesAndEmbeddingNamesAreDetected) {
   const auto want = MakeTinyStore(Small());
   for (const Naming naming : {Naming::kHf, Naming::kOpenAi, Naming::kStt}) {
     for (const char* prefix : {"model.", "", "module.model."}) {
@@ -228,7 +228,7 @@ TEST(Naming25, PrefixesAndEmbeddingNamesAreDetected) {
               HasSubstr("none with a name of Whisper (the first is bert."));
 }
 
-TEST(Naming25, TheOutputMatrixMayStandThereTwiceIfItIsTied) {
+TEST(Rlx, Row25TheOutputMatrixMayStandThereTwiceIfItIsTied) {
   const auto with = [](auto change) {
     Checkpoint source = MakeTinyCheckpoint(Small());
     SourceTensor copy = source.tensors.at("model.decoder.embed_tokens.weight");
@@ -246,7 +246,7 @@ TEST(Naming25, TheOutputMatrixMayStandThereTwiceIfItIsTied) {
               HasSubstr("differs from the token embedding"));
 }
 
-TEST(Naming25, GgufTakesBothNamingsInUse) {
+TEST(Rlx, Row25GgufTakesBothNamingsInUse) {
   const auto store = MakeTinyStore(Small());
   TestFolder folder;
   const auto a = Through(*store, ModelFormat::kGguf, folder);
@@ -260,7 +260,7 @@ TEST(Naming25, GgufTakesBothNamingsInUse) {
 }
 
 // Row 27: the numbers come from the file, and what cannot be is refused.
-TEST(Config27, IsReadAndChecked) {
+TEST(Rlx, Row27ConfigIsReadAndChecked) {
   const auto store = MakeTinyStore(Small());
   TestFolder folder;
   ConvertModel(*store, ModelFormat::kHf, folder / "hf");
@@ -293,7 +293,7 @@ TEST(Config27, IsReadAndChecked) {
       2);
 }
 
-TEST(Config27, ReadsTheLargeModelsOfTheHub) {
+TEST(Rlx, Row27ReadsTheLargeModelsOfTheHub) {
   const fs::path folder = TestData("tokenizers/hf-whisper-large-v2");
   if (!fs::exists(folder)) GTEST_SKIP() << "no hf-whisper-large-v2";
   ModelSpec spec;
@@ -307,7 +307,7 @@ TEST(Config27, ReadsTheLargeModelsOfTheHub) {
 }
 
 // Cuts model.safetensors in two and writes the index of transformers.
-TEST(Shards, AreJoined) {
+TEST(Rlx, Row25ShardsAreJoined) {
   const auto store = MakeTinyStore(Small());
   TestFolder folder;
   ConvertModel(*store, ModelFormat::kHf, folder / "hf");
