@@ -9,8 +9,10 @@ the machine; medians are printed. Everything is float32, tiny.en, the JFK clip.
 """
 import json
 import os
+import pathlib
 import statistics
 import subprocess
+import sys
 import time
 
 import real
@@ -25,42 +27,92 @@ def clip():
     return real.log_mel(real.read_wav(real.data("jfk", "jfk.wav")))
 
 
-def milliseconds(call) -> tuple[float, object]:
-    started = time.perf_counter()
-    result = call()
-    return (time.perf_counter() - started) * 1e3, result
+def plural(threads: int) -> str:
+    return f"{threads} thread" + "s" * (threads > 1)
+
+
+def serve(path: str, threads: int) -> None:
+    """A line of JSON for each line of input: one round of one program.
+
+    A process for each number of threads: the runtime's pool may not change once
+    a program is loaded, whose delegates keep the old one.
+    """
+
+    def milliseconds(call):
+        started = time.perf_counter()
+        result = call()
+        return (time.perf_counter() - started) * 1e3, result
+
+    runtime.set_threads(threads)
+    program, mel = runtime.Program(path), clip()
+    program.decode([400, 400], program.encode(mel))  # XNNPACK packs here
+    for _ in sys.stdin:
+        encoder, states = milliseconds(lambda: program.encode(mel))
+        runtime.reset_counts()
+        steps = [
+            milliseconds(lambda: program.step(400, states, position))[0]
+            for position in range(STEPS)
+        ]
+        counts = runtime.counts()
+        result = {
+            "encoder": [encoder],
+            "first": steps[:1],
+            "next": steps[1:],
+            "updates": counts.update_calls,
+            "written": counts.value_bytes_written,
+            "copied": counts.out_bytes_copied + counts.alias_bytes_copied,
+        }
+        print("round " + json.dumps(result), flush=True)
 
 
 class Exported:
-    def __init__(self, name: str, form: str, threads: int) -> None:
-        self.name, self.threads = f"{name}, {threads} thread" + "s" * (threads > 1), threads
-        self.path = real.exported(MODEL, form)
-        self.program = runtime.Program(self.path)
-        self.encoder, self.first, self.next = [], [], []
-        self.moved = ""
+    """An exported form in a process of its own."""
 
-    def round(self, mel) -> None:
-        runtime.set_threads(self.threads)
-        spent, states = milliseconds(lambda: self.program.encode(mel))
-        self.encoder.append(spent)
-        runtime.reset_counts()
-        for position in range(STEPS):
-            spent, _ = milliseconds(lambda: self.program.step(400, states, position))
-            (self.next if position else self.first).append(spent)
-        counts = runtime.counts()
-        if counts.update_calls:
-            written, copied = counts.value_bytes_written, counts.out_bytes_copied
-            self.moved = f"{written / 1e6:.1f} MB written, {copied + counts.alias_bytes_copied} copied"
+    def __init__(self, name: str, form: str, threads: int) -> None:
+        self.name = f"{name}, {plural(threads)}"
+        self.encoder, self.first, self.next = [], [], []
+        self.counts: dict = {}
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", __file__, str(real.exported(MODEL, form)),
+             str(threads)],
+            cwd=pathlib.Path(__file__).parent, text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def round(self) -> None:
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("round "):  # the runtime logs there too
+                break
+        else:
+            raise RuntimeError(f"{self.name}: ended with {self._process.wait()}")
+        self.counts = json.loads(line.removeprefix("round "))
+        for name in ("encoder", "first", "next"):
+            getattr(self, name).extend(self.counts[name])
+
+    def close(self) -> None:
+        self._process.communicate()
+
+    @property
+    def moved(self) -> str:
+        if not self.counts.get("updates"):
+            return ""
+        written = self.counts["written"] / 1e6
+        return f"{written:.1f} MB written, {self.counts['copied']} copied"
 
 
 class Own:
     def __init__(self, threads: int) -> None:
-        self.name = f"Sotto's own engine, {threads} thread" + "s" * (threads > 1)
+        self.name = f"Sotto's own engine, {plural(threads)}"
         self.threads = threads
         self.encoder, self.first, self.next = [], [], []
         self.moved = ""
 
-    def round(self, mel) -> None:
+    def close(self) -> None:
+        pass
+
+    def round(self) -> None:
         command = [real.SOTTO, "bench", "--model", MODEL, "--profile", "cpu-f32",
                    "--threads", str(self.threads), "--repeats", "1", "--json", "true"]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -82,13 +134,11 @@ def main() -> None:
         Own(1),
         Own(2),
     ]
-    mel = clip()
-    for variant in variants:
-        if isinstance(variant, Exported):  # XNNPACK packs at the first call
-            variant.program.decode([400, 400], variant.program.encode(mel))
     for _ in range(rounds):
         for variant in variants:
-            variant.round(mel)
+            variant.round()
+    for variant in variants:
+        variant.close()
     print(f"| {MODEL}, float32 | encoder ms | first step ms | next steps ms | caches, per window |")
     print("| --- | --- | --- | --- | --- |")
     for v in variants:
@@ -104,4 +154,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) == 3:
+        serve(sys.argv[1], int(sys.argv[2]))
+    else:
+        main()

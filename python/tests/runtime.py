@@ -45,6 +45,7 @@ def reset_counts() -> None:
 
 
 def set_threads(count: int) -> None:
+    """Only before a program is loaded: its delegates keep the pool of then."""
     from executorch.extension.pybindings import _C
 
     _C._unsafe_reset_threadpool(count)

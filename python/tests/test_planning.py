@@ -48,7 +48,8 @@ class Layers(torch.nn.Module):
                 for buffer, result in zip(buffers, results):
                     buffer.copy_(result)
             # Rows behind the value were never written and hold no numbers.
-            rows = [r[:, :, : VALUE[2]] for r in results]
+            # Through a view, whose place must follow its base's.
+            rows = [r.view(CACHE[1:])[:, : VALUE[2]] for r in results]
             sums.append(rows[0].sum() - 0.5 * rows[1].sum())
         return torch.stack(sums)
 

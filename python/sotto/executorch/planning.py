@@ -25,6 +25,7 @@ import operator
 from dataclasses import dataclass
 
 import torch
+from executorch.exir import memory
 from executorch.exir.passes import MemoryPlanningPass
 from torch import fx
 from torch.export.exported_program import ExportedProgram, ExportGraphSignature
@@ -195,10 +196,7 @@ class ZeroCopyCachePlanning(MemoryPlanningPass):
         outs = [n for n in node.kwargs.values() if isinstance(n, fx.Node)]
         for user in list(node.users):
             if _is_call(user, (operator.getitem,)):
-                argument = node.args[user.args[1]]
-                user.replace_all_uses_with(argument)
-                _replace_output_spec(user, argument)
-                user.graph.erase_node(user)
+                _replace(user, node.args[user.args[1]])
         node.graph.erase_node(node)
         for out in outs:
             if not out.users:
@@ -221,8 +219,7 @@ class ZeroCopyCachePlanning(MemoryPlanningPass):
         update.meta["spec"] = cache.meta["spec"]
         if not out.users:
             out.graph.erase_node(out)
-        # The call stays for its effect; whoever read its result reads the cache.
-        _replace_output_spec(update, cache)
+        _follow_spec(update)
         self.rewrites.updates += 1
 
     def _pass_operands_through(self, gm: fx.GraphModule, node: fx.Node) -> None:
@@ -237,11 +234,7 @@ class ZeroCopyCachePlanning(MemoryPlanningPass):
             specs[index] = operand.meta["spec"]
             for user in list(node.users):
                 if _is_call(user, (operator.getitem,)) and user.args[1] == index:
-                    # Only behind the cond may the operand stand for the result.
-                    user.meta["spec"] = operand.meta["spec"]
-                    user.replace_all_uses_with(operand)
-                    _replace_output_spec(user, operand)
-                    gm.graph.erase_node(user)
+                    _replace(user, operand)
             self.rewrites.cond_results += 1
         node.meta["spec"] = tuple(specs)
 
@@ -254,13 +247,11 @@ class ZeroCopyCachePlanning(MemoryPlanningPass):
             target, source = node.args[:2]
             if target is not source:
                 continue
-            node.replace_all_uses_with(target)
-            _replace_output_spec(node, target)
             if signature is not None:
                 for spec in signature.output_specs:
                     if spec.arg.name == node.name:
                         spec.arg.name = target.name
-            gm.graph.erase_node(node)
+            _replace(node, target)
             self.rewrites.write_backs += 1
         gm.recompile()
 
@@ -278,14 +269,23 @@ def _result_operands(branch: fx.GraphModule) -> list[int | None]:
     return found
 
 
-def _replace_output_spec(old: fx.Node, new: fx.Node) -> None:
-    """Keeps the specs on the output node in step with its arguments."""
-    output = old.graph.output_node()
-    results = output.args[0]
-    if not isinstance(results, (list, tuple)) or "spec" not in output.meta:
-        return
-    specs = list(output.meta["spec"])
-    for i, result in enumerate(results):
-        if result is new or result is old:
-            specs[i] = new.meta["spec"]
-    output.meta["spec"] = type(results)(specs) if isinstance(results, list) else tuple(specs)
+def _replace(old: fx.Node, new: fx.Node) -> None:
+    """Lets `new` stand wherever `old` stood, and erases `old`."""
+    old.replace_all_uses_with(new)
+    _follow_spec(new)
+    old.graph.erase_node(old)
+
+
+def _follow_spec(node: fx.Node) -> None:
+    """Brings what copied or refers to the node's spec in step with it."""
+    spec = node.meta["spec"]
+    for user in node.users:
+        if user.op == "call_function" and user.target is memory.view:
+            # A view takes its place in memory from the spec it was made of.
+            user.meta["spec"]._base = getattr(spec, "_base", spec)
+        elif user.op == "output":
+            results, specs = user.args[0], list(user.meta["spec"])
+            for i, result in enumerate(results):
+                if result is node:
+                    specs[i] = spec
+            user.meta["spec"] = type(user.meta["spec"])(specs)

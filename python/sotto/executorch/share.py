@@ -41,7 +41,7 @@ def share_constants(path: str | os.PathLike) -> int:
     with open(path, "r+b") as file:
         for index in sorted(set(program.named_data.values())):
             segment = program.segments[index]
-            if segment.size < LEAST_BYTES or segment is home:
+            if segment.size < LEAST_BYTES or _inside(segment, home):
                 continue
             for start in starts:
                 if start + segment.size > home.size:
@@ -55,6 +55,11 @@ def share_constants(path: str | os.PathLike) -> int:
             file.seek(0)
             file.write(program.data)
     return saved
+
+
+def _inside(segment: Segment, home: Segment) -> bool:
+    """Whether it is shared already (or the constant segment itself)."""
+    return home.offset <= segment.offset < home.offset + home.size
 
 
 def _equal(file, base: int, twin: int, segment: Segment) -> bool:
