@@ -32,6 +32,8 @@ struct SimOptions {
   // False: a core tile either computes or moves data, never both, as if no
   // buffer were double. Changes time, never results.
   bool overlap = true;
+  // A core waits where DMA uses a bank that its kernel uses.
+  bool bank_conflicts = true;
   // Keep intervals for the timeline.
   bool trace = false;
   // Kernels of different cores run on so many threads, the caller's included.

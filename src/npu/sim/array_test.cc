@@ -56,11 +56,17 @@ void Overrun(const KernelCall& call) {
   AddOne(call);
   call.pointers[1][300] = std::byte{1};
 }
+// The same with a load and a store every cycle for a while.
+std::vector<LoopCost> BusyCost(std::span<const int32_t>) {
+  return {{.trips = 400, .loads = 1, .stores = 1}};
+}
+constexpr KernelInfo kBusy{
+    .name = "busy", .args = kAddOneArgs, .call = AddOne, .cost = BusyCost};
 constexpr KernelInfo kOverrun{
     .name = "overrun", .args = kAddOneArgs, .call = Overrun};
 
 const KernelInfo* FindTestKernel(std::string_view name) {
-  for (const KernelInfo* k : {&kAddOne, &kGreedy, &kOverrun}) {
+  for (const KernelInfo* k : {&kAddOne, &kBusy, &kGreedy, &kOverrun}) {
     if (k->name == name) return k;
   }
   return FindKernel(name);
@@ -461,6 +467,45 @@ TEST(SimArray, R6OccupancyStaysWithinDepth) {
   EXPECT_EQ(array.LockValue({0, 2}, 1), 0);
   EXPECT_EQ(array.LockValue({0, 2}, 2), 2);
   EXPECT_EQ(array.LockValue({0, 2}, 3), 0);
+}
+
+// R11: DMA in a bank that a kernel uses costs the kernel cycles; buffers in
+// banks of their own cost none; the results are the same.
+TEST(SimArray, R11BanksCostTimeOnly) {
+  Bytes outs[2];
+  int64_t conflicts[2] = {};
+  for (const int apart : {0, 1}) {
+    auto config = SingleTileArray("busy", 256, 256);
+    TileConfig& tile = config->tiles[{0, 2}];
+    for (size_t i = 0; apart != 0 && i < 4; ++i) {
+      const int64_t from = tile.buffers[i].address;
+      const auto to = static_cast<int64_t>(0x4000 * i + 0x400);
+      tile.buffers[i].address = to;
+      tile.descriptors[i].address = to;
+      for (CoreOp& op : tile.program) {
+        for (CoreArg& arg : op.args) {
+          if (arg.value == kOwn + from) arg.value = -to;
+        }
+      }
+    }
+    for (CoreOp& op : tile.program) {
+      for (CoreArg& arg : op.args) {
+        if (arg.value < 0) arg.value = kOwn - arg.value;
+      }
+    }
+    Array array(config, TestOptions());
+    Bytes in = RandomBytes(256 * 30, 3);
+    outs[apart].resize(in.size());
+    const SimRun run =
+        RunOn(array, SingleTileStream(256 * 30, 256 * 30), {&in, &outs[apart]});
+    ASSERT_EQ(run.state, RunState::kCompleted) << run.detail;
+    conflicts[apart] = run.report.cores.at({0, 2}).conflicts;
+  }
+  EXPECT_EQ(outs[0], outs[1]);
+  // At most one cycle a beat: 30 elements of 16 beats come in, as many go out.
+  EXPECT_GT(conflicts[0], 0);
+  EXPECT_LE(conflicts[0], 2 * 30 * 16);
+  EXPECT_EQ(conflicts[1], 0);
 }
 
 // Same input, same configuration: same bytes and same cycles.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Core programs.
+#include <algorithm>
 #include <cstring>
 
 #include "npu/kernels/stack.h"
@@ -67,16 +68,27 @@ int64_t Engine::Call(Core* core, Core::Op* op, int64_t now) {
   }
   auto found = op->costs.find(ints);
   if (found == op->costs.end()) {
-    const std::pair<int64_t, double> cost{
-        CyclesOf(kernel, ints, options_.parameters.core), MacsOf(kernel, ints)};
+    const CoreParameters& p = options_.parameters.core;
+    Core::Op::Cost cost{.cycles = CyclesOf(kernel, ints, p),
+                        .macs = MacsOf(kernel, ints)};
+    cost.accesses =
+        AccessesOf(kernel, ints, p) / static_cast<double>(cost.cycles);
     found = op->costs.emplace(ints, cost).first;
   }
-  const auto [cycles, macs] = found->second;
+  const auto [cycles, macs, accesses] = found->second;
   Tile& tile = At(core->tile);
   int64_t from = now;
   if (!options_.overlap) {
     from = std::max(from, tile.serial);
     tile.serial = from + cycles;
+  }
+  core->in_kernel = true;
+  core->moved = tile.moved;
+  const auto banks =
+      static_cast<double>(std::count(op->banks.begin(), op->banks.end(), true));
+  for (size_t i = 0; i < op->banks.size(); ++i) {
+    // Each bank is two that take turns.
+    core->meets[i] = op->banks[i] ? std::min(1.0, accesses / (2 * banks)) : 0.0;
   }
   RunKernel(core, kernel, op->pointers, ints);
   core->totals.compute += cycles;
@@ -94,12 +106,33 @@ int64_t Engine::Call(Core* core, Core::Op* op, int64_t now) {
   return from + cycles;
 }
 
+// Cycles the kernel that just ended waited for banks: the beats of DMA in its
+// banks, each as likely to meet an access as the core makes them.
+int64_t Engine::Conflicts(Core* core) {
+  const Tile& tile = At(core->tile);
+  double cycles = 0;
+  for (size_t i = 0; i < core->moved.size(); ++i) {
+    cycles += static_cast<double>(tile.moved[i] - core->moved[i]) /
+              options_.parameters.words_per_beat * core->meets[i];
+  }
+  core->in_kernel = false;
+  return static_cast<int64_t>(cycles);
+}
+
 void Engine::StepCore(int index, int64_t now) {
   Core& core = cores_[static_cast<size_t>(index)];
   core.scheduled = false;
   if (core.job != nullptr) {
     workers_->Wait(core.job);
     core.job.reset();
+  }
+  if (core.in_kernel && options_.bank_conflicts) {
+    if (const int64_t extra = Conflicts(&core); extra > 0) {
+      core.totals.conflicts += extra;
+      core.scheduled = true;
+      Schedule(now + extra, {Actor::Kind::kCore, index});
+      return;
+    }
   }
   int64_t t = now;
   if (core.waiting) {

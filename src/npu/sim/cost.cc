@@ -67,6 +67,18 @@ int64_t CyclesOf(const KernelInfo& kernel, std::span<const int32_t> ints,
   return static_cast<int64_t>(std::ceil(cycles));
 }
 
+double AccessesOf(const KernelInfo& kernel, std::span<const int32_t> ints,
+                  const CoreParameters& core) {
+  if (kernel.cost == nullptr) return 0;
+  double accesses = 0;
+  for (const LoopCost& loop : kernel.cost(ints)) {
+    accesses +=
+        loop.trips * (loop.loads + loop.stores + loop.scalar_loads +
+                      loop.scalar_stores + core.lookup_lanes * loop.lookups);
+  }
+  return accesses;
+}
+
 double MacsOf(const KernelInfo& kernel, std::span<const int32_t> ints) {
   if (kernel.cost == nullptr) return 0;
   double macs = 0;

@@ -25,6 +25,10 @@ LoopCycles CyclesOf(const LoopCost& loop, const CoreParameters& core);
 int64_t CyclesOf(const KernelInfo& kernel, std::span<const int32_t> ints,
                  const CoreParameters& core);
 
+// Loads and stores that a call's loops issue, of whatever width.
+double AccessesOf(const KernelInfo& kernel, std::span<const int32_t> ints,
+                  const CoreParameters& core);
+
 // Multiply-accumulates that a call's loops issue.
 double MacsOf(const KernelInfo& kernel, std::span<const int32_t> ints);
 

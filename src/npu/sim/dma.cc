@@ -278,6 +278,11 @@ void Engine::EndBurst(int index, int64_t now) {
   route.busy = false;
   const auto account = [&](Channel& c, int lane, int64_t shift) {
     c.totals.words += route.burst;
+    if (KindOf(c.tile) == TileKind::kCore) {
+      const auto bank =
+          static_cast<size_t>(c.bd.address / options_.parameters.bank_bytes);
+      At(c.tile).moved.at(bank) += route.burst;
+    }
     c.totals.busy += at - route.from;
     if (options_.trace) {
       Trace(c.tile, lane, TraceSpan::Kind::kTransfer, route.from + shift,

@@ -111,7 +111,13 @@ struct Core {
     Lock* lock = nullptr;
     // kCall: where constant pointers lead, and costs by integer arguments.
     std::vector<std::byte*> pointers;
-    std::map<std::vector<int32_t>, std::pair<int64_t, double>> costs;
+    std::array<bool, 4> banks{};  // of the core's own memory that they lie in
+    struct Cost {
+      int64_t cycles = 0;
+      double macs = 0;
+      double accesses = 0;  // a cycle
+    };
+    std::map<std::vector<int32_t>, Cost> costs;
   };
   std::vector<Op> ops;
   size_t at = 0;
@@ -125,6 +131,11 @@ struct Core {
   bool done = false;
   bool scheduled = false;  // an event will go on with it
   int64_t wait_from = 0;
+  // While a kernel runs: what DMA had moved by bank when it began, and how
+  // likely a beat meets an access.
+  bool in_kernel = false;
+  std::array<int64_t, 4> moved{};
+  std::array<double, 4> meets{};
   Workers::Ticket job;  // the kernel it is in, where threads run kernels
   CoreTotals totals;
 };
@@ -139,6 +150,7 @@ struct Tile {
   std::vector<DescriptorState> descriptors;
   std::vector<int> channels[2];  // by direction
   int core = -1;
+  std::array<int64_t, 4> moved{};  // core: words by DMA, by bank
   int64_t serial = 0;  // without overlap: when the tile is free again
 };
 
@@ -160,6 +172,7 @@ class Engine {
   void LoadDescriptors(Tile* tile, const TileConfig& config);
   void LoadCore(Tile* tile);
   void LoadCall(const Core& core, Core::Op* op);
+  void MarkBanks(const Core& core, int64_t at, Core::Op* op) const;
   std::byte* Resolve(TileId core, int64_t address, int64_t bytes,
                      const std::string& who);
   void FillCanaries();
@@ -200,6 +213,7 @@ class Engine {
                  std::span<std::byte* const> pointers,
                  std::vector<int32_t> ints);
   void FinishKernels();
+  int64_t Conflicts(Core* core);
 
   // control.cc
   void ScheduleController(int64_t time);

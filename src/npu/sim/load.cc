@@ -28,8 +28,9 @@ struct Window {
   int col;
   int row;
 };
+constexpr int64_t kOwnWindow = 0x70000;
 constexpr Window kWindows[] = {
-    {0x40000, 0, -1}, {0x50000, -1, 0}, {0x60000, 0, 1}, {0x70000, 0, 0}};
+    {0x40000, 0, -1}, {0x50000, -1, 0}, {0x60000, 0, 1}, {kOwnWindow, 0, 0}};
 
 template <typename... Args>
 [[noreturn]] void Refuse(fmt::format_string<Args...> format, Args&&... args) {
@@ -231,6 +232,18 @@ std::byte* Engine::Resolve(TileId core, int64_t address, int64_t bytes,
   Refuse("{}: address {:#x} is in no memory a core can reach", who, address);
 }
 
+// The banks of the buffer that a pointer leads to.
+void Engine::MarkBanks(const Core& core, int64_t at, Core::Op* op) const {
+  int64_t end = at + 1;
+  for (const PlacedBuffer& b : core.config->buffers) {
+    if (at >= b.address && at < b.address + b.bytes) end = b.address + b.bytes;
+  }
+  const int64_t bank = options_.parameters.bank_bytes;
+  for (int64_t i = at / bank; i <= (end - 1) / bank; ++i) {
+    op->banks.at(static_cast<size_t>(i)) = true;
+  }
+}
+
 void Engine::LoadCall(const Core& core, Core::Op* op) {
   const std::string& name = op->op->kernel;
   op->kernel =
@@ -256,6 +269,7 @@ void Engine::LoadCall(const Core& core, Core::Op* op) {
       op->pointers.push_back(
           Resolve(core.tile, arg.value,
                   wanted[i].elements * ElementBytes(wanted[i].type), who));
+      if (arg.value >= kOwnWindow) MarkBanks(core, arg.value - kOwnWindow, op);
     } else if (arg.kind == CoreArg::Kind::kParameter) {
       Resolve(core.tile, arg.value, 4, who);
     }

@@ -54,6 +54,12 @@ struct SimParameters {
   int hop_cycles = 4;   // 3 to 4 per stream switch (AM020)
   int lock_cycles = 1;  // uncontended acquire or release (xdna-emu)
 
+  // Core memory: 8 single-port banks, seen as 4 of 16 KB made of interleaved
+  // pairs (AM020). A DMA beat is 4 words and takes its bank for a cycle; a core
+  // that wants the same bank then waits for one (UG1603, ignite).
+  int64_t bank_bytes = 16 * 1024;
+  int words_per_beat = 4;
+
   // Shim DMA: first task of a run, and each later one (xdna-emu).
   int shim_start_mm2s = 1330;
   int shim_start_s2mm = 341;

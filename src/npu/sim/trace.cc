@@ -45,8 +45,10 @@ std::string ToString(const SimReport& report) {
                       100 * report.Imbalance());
   for (const auto& [tile, core] : report.cores) {
     text += fmt::format(
-        "{} compute {:>10} waiting {:>10} control {:>8} calls {:>6}\n",
-        tile.ToString(), core.compute, core.waiting, core.control, core.calls);
+        "{} compute {:>10} waiting {:>10} control {:>8} banks {:>8} calls "
+        "{:>6}\n",
+        tile.ToString(), core.compute, core.waiting, core.control,
+        core.conflicts, core.calls);
   }
   for (const auto& [name, kernel] : report.kernels) {
     text += fmt::format("{:<32} {:>8} calls {:>12} cycles {:>6.1f} MAC/cycle\n",

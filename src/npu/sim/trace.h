@@ -25,9 +25,10 @@ struct TraceSpan {
 };
 
 struct CoreTotals {
-  int64_t compute = 0;  // cycles in kernels
-  int64_t waiting = 0;  // for locks
-  int64_t control = 0;  // loops, locks taken
+  int64_t compute = 0;    // cycles in kernels
+  int64_t waiting = 0;    // for locks
+  int64_t control = 0;    // loops, locks taken
+  int64_t conflicts = 0;  // for banks that DMA used
   int64_t calls = 0;
   double macs = 0;
 };

@@ -67,7 +67,7 @@ void AddKernels(const SimParameters& p, Rows* rows) {
                      .note = std::string("missing: ") + why});
   };
   missing("bank conflicts in one loop", "cycles", 48.5, "ignite",
-          "bank conflicts are not modelled");
+          "two accesses of one bundle to a bank are not modelled");
 }
 
 // N words through one shim channel, from the start of a cold task.
