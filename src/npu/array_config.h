@@ -94,6 +94,10 @@ struct CoreArg {
   };
   Kind kind = Kind::kConstant;
   int64_t value = 0;
+  // kBuffer and kConstant: plus `stride` for each trip of the loop that is
+  // `loop` loops out (0: innermost); -1: nothing.
+  int loop = -1;
+  int64_t stride = 0;
 };
 
 // A core runs these in order; loops nest.

@@ -33,6 +33,9 @@ struct FifoEnd {
   // Zeros a mem tile's producer adds around each dimension.
   std::array<int, 3> pad_before{};
   std::array<int, 3> pad_after{};
+  // The ring's elements stand one behind the other, so that a kernel may take
+  // several that are held together as one buffer.
+  bool contiguous = false;
   // No ring: the instruction stream programs this end as it does a shim.
   bool by_tasks = false;
   int channel = -1;  // DMA channel; -1: the first free one
@@ -94,11 +97,21 @@ struct Arg {
   std::string name{};
   int64_t value = 0;
   int64_t offset = 0;  // kElement: bytes from the element's start
+  // kElement, kBuffer, kConstant: plus `stride` for each trip of the loop that
+  // is `loop` loops out (0: innermost); -1: nothing.
+  int64_t loop = -1;
+  int64_t stride = 0;
+  Arg PerTrip(int64_t stride_of_loop, int64_t loops_out = 0) const {
+    Arg moved = *this;
+    moved.loop = loops_out;
+    moved.stride = stride_of_loop;
+    return moved;
+  }
 };
 inline Arg Element(std::string fifo, int64_t index = 0, int64_t offset = 0) {
   return {Arg::Kind::kElement, std::move(fifo), index, offset};
 }
-inline Arg Buffer(std::string name, int64_t offset = 0) {
+inline Arg Memory(std::string name, int64_t offset = 0) {
   return {Arg::Kind::kBuffer, std::move(name), offset};
 }
 inline Arg Constant(int64_t value) { return {Arg::Kind::kConstant, "", value}; }
@@ -191,13 +204,15 @@ struct Step {
   int descriptor = -1;  // -1: a free one
   std::vector<int32_t> values{};
   std::vector<std::string> fifos{};
+  int tokens = 0;  // kWait: only so many of the oldest; 0: all
   // kTask: further descriptors of the same task, run one after the other; of
   // these steps only what describes a transfer counts (buffer to pads).
   std::vector<Step> more{};
 };
 
-inline Step WaitFor(std::vector<std::string> fifos) {
+inline Step WaitFor(std::vector<std::string> fifos, int tokens = 0) {
   Step step{.kind = Step::Kind::kWait};
+  step.tokens = tokens;
   step.fifos = std::move(fifos);
   return step;
 }

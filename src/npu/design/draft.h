@@ -27,6 +27,7 @@ struct Ring {
   TileId tile;
   int depth = 0;
   int64_t element_bytes = 0;
+  bool contiguous = false;
   std::vector<int64_t> addresses;  // of each element
   std::vector<Part> parts;         // several in a distributing or joining link
 };

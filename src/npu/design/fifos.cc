@@ -71,7 +71,8 @@ void AddCoreRing(Draft* draft, End* end) {
   Ring ring{.name = end->fifo->name,
             .tile = end->spec->tile,
             .depth = end->spec->depth,
-            .element_bytes = end->element_bytes};
+            .element_bytes = end->element_bytes,
+            .contiguous = end->spec->contiguous};
   ring.parts.push_back({.bytes = end->element_bytes, .takes = takes});
   end->ring = AddRing(draft, std::move(ring), end->consumer);
 }

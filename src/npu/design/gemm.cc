@@ -75,7 +75,7 @@ void AddCore(Design* d, const GemmShape& s, int column, int row) {
   const auto step = [&](int64_t later) {
     return std::vector<Op>{
         Acquire(a), Acquire(w),
-        Call(kernel, {Element(a), Element(w), Buffer(sums), Constant(s.m),
+        Call(kernel, {Element(a), Element(w), Memory(sums), Constant(s.m),
                       Constant(s.k), Constant(s.n), Constant(later)}),
         Release(a), Release(w)};
   };
@@ -90,7 +90,7 @@ void AddCore(Design* d, const GemmShape& s, int column, int row) {
   append(step(1));
   append({EndLoop(), Acquire(w), Acquire(c),
           Call(s.int8 ? "finish_i8_bf16" : "finish_bf16_bf16",
-               {Buffer(sums), Element(w), Element(c), Constant(s.m),
+               {Memory(sums), Element(w), Element(c), Constant(s.m),
                 Constant(s.n), Constant(s.gelu ? 1 : 0)}),
           Release(w), Release(c)});
 }

@@ -33,6 +33,12 @@ std::vector<Want> WantsOf(const Draft& draft, TileId tile) {
   for (size_t r = 0; r < draft.rings.size(); ++r) {
     const Ring& ring = draft.rings[r];
     if (ring.tile != tile) continue;
+    if (ring.contiguous) {
+      wants.push_back({.name = ring.name,
+                       .bytes = ring.depth * ring.element_bytes,
+                       .ring = static_cast<int>(r)});
+      continue;
+    }
     for (int e = 0; e < ring.depth; ++e) {
       wants.push_back({.name = fmt::format("{}.{}", ring.name, e),
                        .bytes = ring.element_bytes,
@@ -142,8 +148,10 @@ void Place(Draft* draft, TileId tile, int64_t stack) {
       placed.initial = want.fixed->initial;
       draft->statics.find(want.name)->second.second = want.address;
     } else if (want.ring >= 0) {
-      draft->rings[static_cast<size_t>(want.ring)].addresses.push_back(
-          want.address);
+      Ring& ring = draft->rings[static_cast<size_t>(want.ring)];
+      for (int e = 0; e < (ring.contiguous ? ring.depth : 1); ++e) {
+        ring.addresses.push_back(want.address + e * ring.element_bytes);
+      }
     }
     config.buffers.push_back(std::move(placed));
   }

@@ -56,8 +56,9 @@ class Lowering {
   // What an Index() means inside: trips of a loop in the output, or one trip
   // that was taken out of the loop, or none of both.
   struct Trip {
-    enum class Kind : uint8_t { kLoop, kFixed, kUnrolled } kind;
-    int64_t value = 0;
+    enum class Kind : uint8_t { kLoop, kFixed } kind;
+    int64_t value = 0;   // kFixed: which
+    int64_t unroll = 1;  // kLoop: trip is unroll * (the loop's) + value
   };
 
   [[noreturn]] void Refuse(const std::string& why) const {
@@ -165,12 +166,11 @@ class Lowering {
       loop.value = open ? (count == CoreOp::kForever ? count : 0) : loops;
       if (parameter != nullptr) loop.args.push_back(LowerArg(*parameter));
       out_.push_back(loop);
-      trips_.push_back(
-          {unroll == 1 ? Trip::Kind::kLoop : Trip::Kind::kUnrolled});
-      ++loops_;
-      for (int64_t i = 0; i < unroll; ++i) Emit(body);
-      --loops_;
-      trips_.pop_back();
+      for (int64_t i = 0; i < unroll; ++i) {
+        trips_.push_back({Trip::Kind::kLoop, i, unroll});
+        Emit(body);
+        trips_.pop_back();
+      }
       out_.push_back({.kind = CoreOp::Kind::kEndLoop, .lock_tile = core_.tile});
     } else {
       for (int64_t i = 0; i < loops * unroll; ++i) EmitTrip(body, i);
@@ -282,7 +282,7 @@ class Lowering {
                                                                      : 4;
     const Arg& arg = op.args[i];
     const int64_t has = arg.kind == Arg::Kind::kElement
-                            ? SideOf(arg.name).ring->element_bytes - arg.offset
+                            ? RoomOf(SideOf(arg.name), arg)
                             : StaticNamed(arg.name).first->bytes - arg.value;
     if (has >= want.elements * item) return;
     Refuse(fmt::format("kernel {} reads or writes {} bytes of {}, which has {}",
@@ -314,18 +314,26 @@ class Lowering {
   }
 
   CoreArg LowerArg(const Arg& arg) {
+    CoreArg lowered;
     switch (arg.kind) {
       case Arg::Kind::kConstant:
-        return {CoreArg::Kind::kConstant, arg.value};
+        lowered = {CoreArg::Kind::kConstant, arg.value};
+        break;
       case Arg::Kind::kBuffer:
-        return {CoreArg::Kind::kBuffer, StaticAddress(arg, 1)};
+        lowered = {CoreArg::Kind::kBuffer, StaticAddress(arg, 1)};
+        break;
       case Arg::Kind::kParameter:
         return {CoreArg::Kind::kParameter, StaticAddress(arg, 4)};
       case Arg::Kind::kIndex:
-        return LowerIndex(arg);
+        return AddTrips({}, arg.value, 1);
       case Arg::Kind::kElement:
+        lowered = LowerElement(arg);
         break;
     }
+    return arg.loop < 0 ? lowered : AddTrips(lowered, arg.loop, arg.stride);
+  }
+
+  CoreArg LowerElement(const Arg& arg) {
     const Side& side = SideOf(arg.name);
     if (arg.offset < 0 || arg.offset >= side.ring->element_bytes) {
       Refuse(fmt::format("byte {} of an element of fifo {}, which has {}",
@@ -335,39 +343,52 @@ class Lowering {
       Refuse(fmt::format("uses element {} of fifo {} while holding {}",
                          arg.value, arg.name, side.held));
     }
-    const int depth = side.ring->depth;
-    const int turn =
-        (side.next - side.held + static_cast<int>(arg.value) + depth) % depth;
     return {CoreArg::Kind::kBuffer,
             MemoryWindow(core_.tile, side.ring->tile) +
-                side.ring->addresses[static_cast<size_t>(turn)] + arg.offset};
+                side.ring->addresses[static_cast<size_t>(Turn(side, arg))] +
+                arg.offset};
   }
 
-  CoreArg LowerIndex(const Arg& arg) const {
+  static int Turn(const Side& side, const Arg& arg) {
+    const int depth = side.ring->depth;
+    return (side.next - side.held + static_cast<int>(arg.value) + depth) %
+           depth;
+  }
+
+  // Bytes that a kernel may take from an element on: of a contiguous ring all
+  // held ones up to the ring's end.
+  int64_t RoomOf(const Side& side, const Arg& arg) const {
+    int64_t elements = 1;
+    if (side.ring->contiguous) {
+      elements = std::min<int64_t>(side.held - arg.value,
+                                   side.ring->depth - Turn(side, arg));
+    }
+    return elements * side.ring->element_bytes - arg.offset;
+  }
+
+  // A value that moves with a loop's trips; loops that were taken apart give
+  // constants.
+  CoreArg AddTrips(CoreArg arg, int64_t loops_out, int64_t stride) const {
     // The endless loop around the program is none the design knows.
     const int64_t known = static_cast<int64_t>(trips_.size()) - 1;
-    if (arg.value < 0 || arg.value >= known) {
-      Refuse(fmt::format("index of loop {} in {} loops", arg.value, known));
+    if (loops_out < 0 || loops_out >= known) {
+      Refuse(fmt::format("index of loop {} in {} loops", loops_out, known));
     }
-    const size_t at = trips_.size() - 1 - static_cast<size_t>(arg.value);
+    const size_t at = trips_.size() - 1 - static_cast<size_t>(loops_out);
     const Trip& trip = trips_[at];
-    if (trip.kind == Trip::Kind::kFixed) {
-      return {CoreArg::Kind::kConstant, trip.value};
-    }
-    if (trip.kind == Trip::Kind::kUnrolled) {
-      Refuse("index of a loop that is unrolled, since fifos take turns in it");
-    }
-    const auto inner = std::count_if(
+    arg.value += stride * trip.value;
+    if (trip.kind == Trip::Kind::kFixed) return arg;
+    arg.stride = stride * trip.unroll;
+    arg.loop = static_cast<int>(std::count_if(
         trips_.begin() + static_cast<std::ptrdiff_t>(at) + 1, trips_.end(),
-        [](const Trip& t) { return t.kind != Trip::Kind::kFixed; });
-    return {CoreArg::Kind::kIndex, inner};
+        [](const Trip& t) { return t.kind != Trip::Kind::kFixed; }));
+    return arg;
   }
 
   Draft& draft_;
   const CoreDesign& core_;
   std::map<std::string, std::vector<Side>> sides_;
   std::vector<Trip> trips_;
-  int loops_ = 0;
   std::vector<CoreOp> out_;
 };
 

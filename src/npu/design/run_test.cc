@@ -143,6 +143,49 @@ TEST(Run, K15ChainEqualsComposition) {
   }
 }
 
+// Tables that move with the trips of loops, unrolled or not, and numbers that
+// say which trip it is.
+TEST(Run, ArgumentsMoveWithLoops) {
+  constexpr TileId kTile{0, 2};
+  for (const int depth : {1, 2, 3}) {
+    Design d;
+    d.name = "moving";
+    d.host_buffers = {{"in", 15 * 64, false}, {"out", 15 * 64, true}};
+    d.Connect("in", At({0, 0}), {At(kTile, depth)}, 64);
+    d.Connect("out", At(kTile, depth), {At({0, 0})}, 64);
+    d.buffers.push_back({"table", kTile, 15 * 64, {}});
+    for (int i = 0; i < 15 * 64; ++i) {
+      d.buffers[0].initial.push_back(static_cast<uint8_t>(i / 64));
+    }
+    CoreDesign& core = d.cores.emplace_back();
+    core.tile = kTile;
+    core.program = {
+        Loop(3), Loop(5), Acquire("in"), Acquire("out"),
+        // table[outer * 5 + inner], of which outer is a second argument.
+        Call("add_i8", {Element("in"), Memory("table").PerTrip(64, 0),
+                        Element("out"), Constant(64)}),
+        Call("add_i8", {Element("out"), Memory("table").PerTrip(64, 1),
+                        Element("out"), Constant(0).PerTrip(32, 1)}),
+        Release("in"), Release("out"), EndLoop(), EndLoop()};
+    d.Transfer("in", "in", 15 * 64);
+    d.Transfer("out", "out", 15 * 64);
+    d.sequence.push_back(WaitFor({"out"}));
+    Running run(d);
+    run.buffers[0].assign(15 * 64, std::byte{1});
+    for (int repeat = 0; repeat < 2; ++repeat) {
+      run.Run();
+      for (int i = 0; i < 15 * 64; ++i) {
+        const int outer = i / 64 / 5;
+        const int inner = i / 64 % 5;
+        const int more = i % 64 < 32 * outer ? outer : 0;
+        ASSERT_EQ(static_cast<int>(run.buffers[1][static_cast<size_t>(i)]),
+                  1 + inner + more)
+            << "depth " << depth << ", byte " << i;
+      }
+    }
+  }
+}
+
 // R6: 24 chunks of 64 rows, the last filled up with zeros, meet themselves
 // again after the detour round the core: x + x, saturated, byte by byte.
 TEST(Run, R6StreamKeepsItsData) {

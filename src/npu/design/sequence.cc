@@ -344,12 +344,10 @@ class Sequencer {
                                    "open there",
                                    name));
       }
-      for (auto i = tokens; i > 1; --i) AddWait(key, 1);
-      while (
-          std::any_of(channel.open.begin(), channel.open.end(),
-                      [](const Channel::Task& task) { return task.token; })) {
-        Retire(key, &channel);
-      }
+      const auto count =
+          step.tokens > 0 ? std::min<int64_t>(step.tokens, tokens) : tokens;
+      for (auto i = count; i > 1; --i) AddWait(key, 1);
+      for (auto i = count; i > 0; --i) Retire(key, &channel);
       last.push_back(key);
     }
     std::sort(last.begin(), last.end());

@@ -278,12 +278,32 @@ class Emitter {
     loops_.push_back(trip);
   }
 
-  std::string View(TileId core, int64_t address, const std::string& type) {
+  // value + stride * trip, as an index; `name` is the value's.
+  std::string AddTrips(const CoreArg& arg, const std::string& name,
+                       int64_t base) {
+    const std::string stride = Fresh();
+    const std::string product = Fresh();
+    const std::string sum = Fresh();
+    Same(fmt::format("{} = arith.constant {} : index", name, base));
+    Same(fmt::format("{} = arith.constant {} : index", stride, arg.stride));
+    Same(fmt::format("{} = arith.muli {}, {} : index", product,
+                     loops_[loops_.size() - 1 - static_cast<size_t>(arg.loop)],
+                     stride));
+    Same(fmt::format("{} = arith.addi {}, {} : index", sum, name, product));
+    return sum;
+  }
+
+  std::string View(TileId core, int64_t address, const std::string& type,
+                   const CoreArg* moving = nullptr) {
     const auto [owner, buffer] = Find(core, address);
-    const std::string shift = Fresh();
+    std::string shift = Fresh();
     const std::string view = Fresh();
-    Same(fmt::format("{} = arith.constant {} : index", shift,
-                     (address & 0xFFFF) - buffer->address));
+    const int64_t offset = (address & 0xFFFF) - buffer->address;
+    if (moving != nullptr) {
+      shift = AddTrips(*moving, shift, offset);
+    } else {
+      Same(fmt::format("{} = arith.constant {} : index", shift, offset));
+    }
     Same(fmt::format("{} = memref.view {}[{}][] : {} to {}", view,
                      BufferName(owner, *buffer), shift, Bytes(buffer->bytes),
                      type));
@@ -313,7 +333,8 @@ class Emitter {
       std::string value;
       switch (arg.kind) {
         case CoreArg::Kind::kBuffer:
-          value = Pointer(id, arg.value, sizes[i]);
+          value = arg.loop < 0 ? Pointer(id, arg.value, sizes[i])
+                               : View(id, arg.value, Bytes(sizes[i]), &arg);
           break;
         case CoreArg::Kind::kParameter:
           value = Load(id, arg.value);
@@ -321,6 +342,12 @@ class Emitter {
         case CoreArg::Kind::kConstant:
           value = Fresh();
           Same(fmt::format("{} = arith.constant {} : i32", value, arg.value));
+          if (arg.loop >= 0) {
+            const std::string index = AddTrips(arg, Fresh(), arg.value);
+            value = Fresh();
+            Same(fmt::format("{} = arith.index_cast {} : index to i32", value,
+                             index));
+          }
           break;
         case CoreArg::Kind::kIndex:
           value = Fresh();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/error.h"
 #include "npu/kernels/stack.h"
 #include "npu/sim/cost.h"
 #include "npu/sim/engine.h"
@@ -15,19 +16,39 @@ constexpr int kSlice = 4096;
 
 }  // namespace
 
+int64_t Engine::Trip(const Core& core, int64_t out) const {
+  if (out < 0 || out >= static_cast<int64_t>(core.loops.size())) {
+    Stop("{}: index of loop {}, {} loops are open", core.tile.ToString(), out,
+         core.loops.size());
+  }
+  return core.loops[core.loops.size() - 1 - static_cast<size_t>(out)].trip;
+}
+
+// Pointers that move with a loop's trips.
+void Engine::MovePointers(const Core& core, Core::Op* op) {
+  size_t pointer = 0;
+  for (const CoreArg& arg : op->op->args) {
+    if (arg.kind != CoreArg::Kind::kBuffer) continue;
+    if (arg.loop >= 0) {
+      try {
+        op->pointers[pointer] =
+            Resolve(core.tile, Argument(core, arg), 0, core.tile.ToString());
+      } catch (const Error& error) {
+        Stop("{}", error.what());
+      }
+    }
+    ++pointer;
+  }
+}
+
 int64_t Engine::Argument(const Core& core, const CoreArg& arg) const {
   switch (arg.kind) {
     case CoreArg::Kind::kConstant:
     case CoreArg::Kind::kBuffer:
-      return arg.value;
-    case CoreArg::Kind::kIndex: {
-      const auto out = static_cast<size_t>(arg.value);
-      if (out >= core.loops.size()) {
-        Stop("{}: index of loop {}, {} loops are open", core.tile.ToString(),
-             out, core.loops.size());
-      }
-      return core.loops[core.loops.size() - 1 - out].trip;
-    }
+      return arg.loop < 0 ? arg.value
+                          : arg.value + arg.stride * Trip(core, arg.loop);
+    case CoreArg::Kind::kIndex:
+      return Trip(core, arg.value);
     case CoreArg::Kind::kParameter: {
       // The address was checked when the configuration was loaded.
       int32_t value = 0;
@@ -61,6 +82,7 @@ void Engine::CheckStack(const Core& core, const KernelInfo& kernel) const {
 int64_t Engine::Call(Core* core, Core::Op* op, int64_t now) {
   const KernelInfo& kernel = *op->kernel;
   CheckStack(*core, kernel);
+  MovePointers(*core, op);
   std::vector<int32_t> ints;
   for (size_t i = 0; i < kernel.args.size(); ++i) {
     if (kernel.args[i].kind != KernelArg::Kind::kInt) continue;

@@ -207,6 +207,8 @@ class Engine {
   // core.cc
   void StepCore(int core, int64_t now);
   int64_t Call(Core* core, Core::Op* op, int64_t now);
+  int64_t Trip(const Core& core, int64_t out) const;
+  void MovePointers(const Core& core, Core::Op* op);
   int64_t Argument(const Core& core, const CoreArg& arg) const;
   void CheckStack(const Core& core, const KernelInfo& kernel) const;
   void RunKernel(Core* core, const KernelInfo& kernel,
