@@ -430,20 +430,18 @@ int64_t StackNeed(const Draft& draft, const CoreDesign& core) {
   return kCoreFrames + frame;
 }
 
+// Kernels share their tables (GELU's), which the list tells by the size alone.
 int64_t TableBytes(const Draft& draft, TileId tile) {
-  int64_t bytes = 0;
-  std::set<std::string> kernels;
+  std::set<int64_t> tables;
   for (const CoreDesign& core : draft.design->cores) {
     if (core.tile != tile) continue;
     for (const Op& op : core.program) {
       if (op.kind != Op::Kind::kCall) continue;
       const KernelInfo* kernel = draft.lookup(op.name);
-      if (kernel != nullptr && kernels.insert(op.name).second) {
-        bytes += kernel->data_bytes;
-      }
+      if (kernel != nullptr) tables.insert(kernel->data_bytes);
     }
   }
-  return bytes;
+  return std::accumulate(tables.begin(), tables.end(), int64_t{0});
 }
 
 void LowerPrograms(Draft* draft) {
