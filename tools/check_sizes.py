@@ -46,7 +46,9 @@ def functions(text):
             scope = re.search(r"\b(namespace|class|struct|enum|union|extern)\b[^()]*$", head)
             inside = any(kind == "function" for kind, _ in stack)
             kind = "scope" if scope and not inside else (
-                "function" if ")" in head and not inside else "block")
+                "function" if ")" in head and not inside
+                and not head.endswith("=")  # a table's values
+                else "block")
             stack.append((kind, line))
             statement = ""
         elif char == "}":
