@@ -263,7 +263,9 @@ def attend(q, keys, values, mask=None) -> torch.Tensor:
     """q[1,H,1,D] over keys and values [1,H,T,D], mask[1,1,T] -> [1,1,H*D]."""
     heads, rows, size = keys.shape[1:]
     keys, values = keys.view(heads, rows, size), values.view(heads, rows, size)
-    scores = torch.bmm(q.view(heads, 1, size), keys.transpose(1, 2))
+    # The keys as the left factor: XNNPACK packs the right one at every call, and
+    # would have to transpose the keys first.
+    scores = torch.bmm(keys, q.view(heads, size, 1)).view(heads, 1, rows)
     if mask is not None:
         scores = scores + mask
     return torch.bmm(torch.softmax(scores, -1), values).view(1, 1, heads * size)

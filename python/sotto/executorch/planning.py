@@ -26,6 +26,10 @@ from dataclasses import dataclass
 
 import torch
 from executorch.exir import memory
+from executorch.exir.memory_planning import (
+    _alias_inplace_result_specs,
+    _is_inplace_node,
+)
 from executorch.exir.passes import MemoryPlanningPass
 from torch import fx
 from torch.export.exported_program import ExportedProgram, ExportGraphSignature
@@ -172,6 +176,11 @@ class ZeroCopyCachePlanning(MemoryPlanningPass):
         }
         self._rewrite(graph_module, permanent)
         self._drop_write_backs(graph_module, graph_signature)
+        for node in graph_module.graph.nodes:
+            if _is_inplace_node(node) and "spec" in node.meta:
+                # The planner does the first line too, but too late for views.
+                _alias_inplace_result_specs(node)
+                _follow_spec(node)
         return super().run(graph_module, graph_signature)
 
     def _rewrite(self, gm: fx.GraphModule, permanent: set[fx.Node]) -> None:
