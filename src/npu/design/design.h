@@ -172,6 +172,7 @@ struct HostBufferDesign {
   std::string name;
   int64_t bytes = 0;
   bool output = false;
+  std::vector<uint8_t> initial{};  // what the design itself wants there
 };
 
 // One step of the instruction stream.

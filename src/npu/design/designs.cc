@@ -5,6 +5,7 @@
 
 #include "base/did_you_mean.h"
 #include "base/error.h"
+#include "npu/design/encoder.h"
 #include "npu/design/gemm.h"
 #include "npu/design/single.h"
 

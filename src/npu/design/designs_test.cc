@@ -6,6 +6,7 @@
 #include <zlib.h>
 
 #include "base/error.h"
+#include "npu/design/encoder.h"
 #include "npu/design/planner.h"
 
 namespace sotto::npu {
@@ -37,6 +38,26 @@ TEST(Designs, NamesNearAnotherAreTold) {
     EXPECT_EQ(error.code(), ErrorCode::kNotFound);
     EXPECT_THAT(error.what(), testing::HasSubstr("did you mean"));
   }
+}
+
+// R9: the whole encoder is one stream on the configuration of one layer.
+TEST(Designs, R9EncoderIsOneDispatchOnOneConfiguration) {
+  const Plan layer = MakePlan(MakeDesign("layer"));
+  const EncoderDesign whole = MakeEncoder(6, true);
+  const Plan plan = MakePlan(whole.design);
+  EXPECT_LE(plan.config.host_buffer_bytes.size(), size_t{kMaxHostBuffers});
+  ASSERT_EQ(plan.config.tiles.size(), layer.config.tiles.size());
+  for (const auto& [tile, config] : plan.config.tiles) {
+    const TileConfig& other = layer.config.tiles.at(tile);
+    EXPECT_EQ(config.program.size(), other.program.size());
+    EXPECT_EQ(config.descriptors.size(), other.descriptors.size());
+    EXPECT_EQ(config.connections.size(), other.connections.size());
+    for (size_t i = 0; i < config.buffers.size(); ++i) {
+      EXPECT_EQ(config.buffers[i].address, other.buffers[i].address);
+    }
+  }
+  // As many weights as base has in its encoder, stem and positions included.
+  EXPECT_GT(plan.config.host_buffer_bytes[1], 2 * 18'874'368);
 }
 
 // R1: the published stream of four columns.

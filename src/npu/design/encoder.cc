@@ -540,9 +540,81 @@ void EncoderPhases::Attention(const TileTensor& q, const TileTensor& k,
 }
 
 Design EncoderPhases::Take() {
-  design_.host_buffers.push_back(
-      {"control", 4 * static_cast<int64_t>(control_.size()), false});
+  HostBufferDesign& control = design_.host_buffers.emplace_back();
+  control.name = "control";
+  control.bytes = 4 * static_cast<int64_t>(control_.size());
+  for (const int32_t word : control_) {
+    for (int shift = 0; shift < 32; shift += 8) {
+      control.initial.push_back(
+          static_cast<uint8_t>(static_cast<uint32_t>(word) >> shift));
+    }
+  }
   return std::move(design_);
+}
+
+EncoderDesign MakeEncoder(int layers, bool stem) {
+  constexpr int kRowTiles = 24;
+  constexpr int kWidth = 8;
+  constexpr int kFfn = 32;
+  constexpr int kStem = 8;     // 5 frames of 80 and a mark, filled up
+  constexpr int kHidden = 24;  // three shifted outputs of the first convolution
+  constexpr int kPositions = 1500;
+  constexpr int64_t kParams = 3 * 64 * 4;
+  int64_t work = 0;
+  int64_t weights = 0;
+  const auto take = [](int64_t* from, int64_t bytes) {
+    *from += bytes;
+    return *from - bytes;
+  };
+  const auto rows = [&](int columns) {
+    return RowsOfTiles(
+        "work", take(&work, kRowTiles * columns * kEncoderTileBytes), columns);
+  };
+  const auto matrix = [&](int k, int n) {
+    TileMatrix m{"weights", take(&weights, k * n * kEncoderTileBytes), k, n};
+    m.params_bytes = kParams;
+    m.params_offset = take(&weights, n * kParams);
+    return m;
+  };
+  const auto norm = [&] { return take(&weights, kWidth * 512); };
+
+  EncoderDesign e;
+  EncoderPhases phases("encoder", kRowTiles, kWidth);
+  e.in = rows(kStem);
+  e.x = rows(kWidth);
+  e.out = rows(kWidth);
+  const TileTensor hidden = rows(kFfn);
+  const int64_t head = kRowTiles * kEncoderTileBytes;
+  const TileTensor q{"work", take(&work, 3 * kWidth * head), kEncoderTileBytes,
+                     head};
+  TileTensor k = q;
+  TileTensor v = q;
+  k.offset += kWidth * head;
+  v.offset += 2 * kWidth * head;
+  if (stem) {
+    const TileTensor shifted = RowsOfTiles("work", hidden.offset, kHidden);
+    const TileMatrix first = matrix(kStem, kHidden);
+    const TileMatrix second = matrix(kHidden, kWidth);
+    const TileTensor positions = RowsOfTiles(
+        "weights", take(&weights, kRowTiles * kWidth * kEncoderTileBytes),
+        kWidth);
+    phases.Gemm(e.in, first, shifted, nullptr, true);
+    phases.Gemm(shifted, second, e.x, &positions, true);
+  }
+  for (int i = 0; i < layers; ++i) {
+    phases.Norm(e.x, "weights", norm(), e.out);
+    phases.Gemm(e.out, matrix(kWidth, 3 * kWidth), q, nullptr, false);
+    phases.Attention(q, k, v, e.out, kWidth, kPositions);
+    phases.Gemm(e.out, matrix(kWidth, kWidth), e.x, &e.x, false);
+    phases.Norm(e.x, "weights", norm(), e.out);
+    phases.Gemm(e.out, matrix(kWidth, kFfn), hidden, nullptr, true);
+    phases.Gemm(hidden, matrix(kFfn, kWidth), e.x, &e.x, false);
+  }
+  if (stem) phases.Norm(e.x, "weights", norm(), e.out);
+  phases.AddHostBuffer("work", work, true);
+  phases.AddHostBuffer("weights", weights, false);
+  e.design = phases.Take();
+  return e;
 }
 
 }  // namespace sotto::npu

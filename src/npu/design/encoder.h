@@ -92,4 +92,15 @@ class EncoderPhases {
   std::vector<int32_t> control_;
 };
 
+// The encoder of Whisper base's sizes, or a part of it, to plan and to
+// simulate: host buffers "work" (first the stem's input, 8 tiles a row; the
+// result is `out`), "weights", "control".
+struct EncoderDesign {
+  Design design;
+  TileTensor in;   // of the stem
+  TileTensor x;    // residual stream
+  TileTensor out;  // what the last norm gives
+};
+EncoderDesign MakeEncoder(int layers, bool stem);
+
 }  // namespace sotto::npu
