@@ -430,18 +430,22 @@ int64_t StackNeed(const Draft& draft, const CoreDesign& core) {
   return kCoreFrames + frame;
 }
 
-// Kernels share their tables (GELU's), which the list tells by the size alone.
+// Kernels share their tables (GELU's): each name once.
 int64_t TableBytes(const Draft& draft, TileId tile) {
-  std::set<int64_t> tables;
+  int64_t bytes = 0;
+  std::set<std::string_view> tables;
   for (const CoreDesign& core : draft.design->cores) {
     if (core.tile != tile) continue;
     for (const Op& op : core.program) {
       if (op.kind != Op::Kind::kCall) continue;
       const KernelInfo* kernel = draft.lookup(op.name);
-      if (kernel != nullptr) tables.insert(kernel->data_bytes);
+      if (kernel == nullptr) continue;
+      const std::string_view table =
+          kernel->table.empty() ? kernel->name : kernel->table;
+      if (tables.insert(table).second) bytes += kernel->data_bytes;
     }
   }
-  return std::accumulate(tables.begin(), tables.end(), int64_t{0});
+  return bytes;
 }
 
 void LowerPrograms(Draft* draft) {

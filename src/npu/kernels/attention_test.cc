@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -137,9 +137,9 @@ class NpuAttention : public testing::Test {
   static void SetUpTestSuite() {
     const auto folder = RealModel("base");
     const auto mel = TestData("oracle/numeric/jfk-mel80.safetensors");
-    if (folder && mel) layers_ = new auto(RealLayers(*folder, *mel));
+    if (folder && mel) layers_ = RealLayers(*folder, *mel);
   }
-  static void TearDownTestSuite() { delete layers_; }
+  static void TearDownTestSuite() { layers_.reset(); }
   void SetUp() override {
     if (!layers_) GTEST_SKIP() << "no model base or no SOTTO_TEST_DATA";
     ASSERT_EQ(layers_->size(), 6u);
@@ -172,7 +172,7 @@ class NpuAttention : public testing::Test {
     EXPECT_LE(share, 0.023);
   }
 
-  static inline std::vector<Layer>* layers_ = nullptr;
+  static inline std::optional<std::vector<Layer>> layers_;
 };
 
 TEST_F(NpuAttention, K5Bf16OnRealHeads) {

@@ -25,7 +25,7 @@ LoopCost operator+(LoopCost a, const LoopCost& b) {
   a.shuffles += b.shuffles;
   a.loads += b.loads;
   a.stores += b.stores;
-  a.lookups += b.lookups;
+  a.scalar_loads += b.scalar_loads;
   return a;
 }
 LoopCost Times(double n, LoopCost a) {
@@ -33,7 +33,7 @@ LoopCost Times(double n, LoopCost a) {
   for (double LoopCost::*field :
        {&LoopCost::vmac_int8, &LoopCost::vmac_bf16, &LoopCost::vmul_bf16,
         &LoopCost::vector_ops, &LoopCost::shuffles, &LoopCost::loads,
-        &LoopCost::stores, &LoopCost::lookups}) {
+        &LoopCost::stores, &LoopCost::scalar_loads}) {
     out.*field *= n;
   }
   return out;
@@ -56,9 +56,11 @@ const LoopCost kReciprocal =
     Times(4, kMulTwo) + Times(2, kMulThree) + LoopCost{.vector_ops = 4};
 const LoopCost kRoot =
     Times(6, kMulTwo) + Times(4, kMulThree) + LoopCost{.vector_ops = 5};
-// Absolute, narrow, widen, shift, subtract, two clamps, the positive part; the
-// table; one product.
-constexpr LoopCost kGelu{.vmul_bf16 = 1, .vector_ops = 8, .lookups = 1};
+// Absolute, narrow, widen, shift, subtract, two clamps, the positive part; one
+// product. The table stands once (the parallel lookup wants four copies), so
+// its 16 lanes go one by one: an index out, a load, a value in.
+constexpr LoopCost kGelu{
+    .vmul_bf16 = 1, .vector_ops = 8, .shuffles = 32, .scalar_loads = 16};
 // Two clamps, add, subtract, half of a pack.
 constexpr LoopCost kToInt8{.vector_ops = 4.5};
 // Low and high bits as two floats: and, shift, two magic adds, two subtracts,

@@ -60,7 +60,10 @@ struct KernelInfo {
   std::span<const KernelArg> args;
   int frame_bytes = 0;  // deepest stack of the kernel and what it calls
   int code_bytes = 0;   // program memory, estimated from the loops
-  int data_bytes = 0;   // constant tables in the tile's data memory
+  // Its constant table in the tile's data memory. The linker keeps one of each
+  // name, however many kernels of a core share it.
+  std::string_view table;
+  int data_bytes = 0;
   bool compat = false;  // reproduces a published kernel, faults included
   void (*call)(const KernelCall&) = nullptr;
   std::vector<LoopCost> (*cost)(std::span<const int32_t> ints) = nullptr;

@@ -67,9 +67,14 @@ constexpr bool Agrees(const std::array<KernelArg, N>& args) {
   return true;
 }
 
-// A lookup of 16 lanes at a time reads four copies of its table (aie_api,
-// parallel_lookup: two tables, each value twice within).
-constexpr int kGeluTableBytes = 4 * 2 * kPhiEntries;
+struct Table {
+  std::string_view name;
+  int bytes = 0;
+};
+constexpr Table kNoTable{};
+constexpr Table kExpTable{"exp", 128 * 4};
+constexpr Table kByteGeluTable{"gelu_i8", 256};
+constexpr Table kGeluTable{"gelu", 2 * kPhiEntries};
 
 #define SOTTO_NPU_KERNEL(symbol, frame, code, data, compat, cost, ...)     \
   constexpr auto kArgs_##symbol = std::to_array<KernelArg>({__VA_ARGS__}); \
@@ -83,7 +88,8 @@ const KernelInfo kKernels[] = {
    .args = kArgs_##symbol,                                                   \
    .frame_bytes = frame,                                                     \
    .code_bytes = code,                                                       \
-   .data_bytes = data,                                                       \
+   .table = (data).name,                                                     \
+   .data_bytes = (data).bytes,                                               \
    .compat = is_compat,                                                      \
    .call = Caller<&::symbol>::Call,                                          \
    .cost = cost_of},

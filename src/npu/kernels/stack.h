@@ -13,6 +13,19 @@
 
 namespace sotto::npu {
 
+#if defined(__AIE_ARCH__) || defined(__aie__)
+
+template <typename Locals>
+class Frame {
+ public:
+  Locals* operator->() { return &locals_; }
+
+ private:
+  Locals locals_;
+};
+
+#else
+
 struct TileStack {
   // What running past the end does: the caller refuses the call, or locals
   // overwrite what lies behind, as on the hardware.
@@ -74,5 +87,7 @@ class Frame {
   Locals own_;
   Locals* locals_;
 };
+
+#endif
 
 }  // namespace sotto::npu

@@ -38,7 +38,21 @@ using namespace ::aie;
 using bf16 = ::bfloat16;
 SOTTO_INLINE float ToFloat(bf16 x) { return static_cast<float>(x); }
 SOTTO_INLINE bf16 ToBf16(float x) { return static_cast<bf16>(x); }
-// 16 entries of a table in this tile's memory, by index.
+// aie_api takes these constants as arguments.
+template <unsigned Rows, unsigned Cols, typename V>
+SOTTO_INLINE V transpose(const V& v) {
+  return ::aie::transpose(v, Rows, Cols);
+}
+template <unsigned Step, typename V>
+SOTTO_INLINE auto interleave_zip(const V& a, const V& b) {
+  return ::aie::interleave_zip(a, b, Step);
+}
+template <unsigned Step, typename V>
+SOTTO_INLINE auto interleave_unzip(const V& a, const V& b) {
+  return ::aie::interleave_unzip(a, b, Step);
+}
+// 16 entries of a table in this tile's memory, by index. The table stands once:
+// parallel lookups want four copies.
 template <typename T>
 SOTTO_INLINE vector<T, 16> lookup(const T* table,
                                   const vector<int32_t, 16>& index) {
