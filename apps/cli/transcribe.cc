@@ -89,12 +89,14 @@ class Job {
     std::cerr << fmt::format(
         "{:.1f} s of sound in {:.2f} s, {:.1f} x real time; load {:.2f} s; "
         "encoder {:.0f} ms, cross_kv {:.0f} ms, prefill {:.0f} ms, decode "
-        "{:.0f} ms ({} tokens, {:.2f} ms each); {}, {} threads, model {}\n",
+        "{:.0f} ms ({} tokens, {:.2f} ms each); {}, {} threads, model {}, "
+        "encoder on {}\n",
         sound_seconds_, wall_seconds_,
         wall_seconds_ > 0 ? sound_seconds_ / wall_seconds_ : 0.0, load_seconds_,
         times.ms[0], times.ms[1], times.ms[2], times.ms[3], times.calls[3],
         times.calls[3] > 0 ? times.ms[3] / double(times.calls[3]) : 0.0,
-        engine_->profile().name, engine_->pool().threads(), options_.model);
+        engine_->profile().name, engine_->pool().threads(), options_.model,
+        engine_->encoder_device());
   }
 
  private:

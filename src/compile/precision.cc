@@ -22,14 +22,19 @@ DType MatrixType(Precision precision) {
       return DType::kF16;
     case Precision::kBF16:
       return DType::kBF16;
+    case Precision::kInt8:
+      return DType::kI8;
   }
   return DType::kF32;
 }
 
 // note: half precision is for weights only. Its range would not hold the
-// activations of the larger models, and no kernel multiplies in it.
+// activations of the larger models, and no kernel multiplies in it. With int8
+// weights a backend rounds activations as it likes; the graph says bf16.
 DType ActivationType(Precision precision) {
-  return precision == Precision::kBF16 ? DType::kBF16 : DType::kF32;
+  return precision == Precision::kBF16 || precision == Precision::kInt8
+             ? DType::kBF16
+             : DType::kF32;
 }
 
 // Is operand i a factor of a product, rather than a summand or an index?

@@ -25,7 +25,7 @@
 
 namespace sotto {
 
-enum class Precision : uint8_t { kF32, kF16, kBF16 };
+enum class Precision : uint8_t { kF32, kF16, kBF16, kInt8 };
 // kAuto: low precision for matrices and what they read; sums, the residual
 // stream, norms and logits stay f32. Token ids are never cast.
 enum class Mixed : uint8_t { kNone, kAuto };

@@ -16,8 +16,8 @@ struct ProfileKey {
 };
 
 // The words of an enumeration, in the order of its values.
-constexpr std::array<std::string_view, 3> Words(Precision) {
-  return {"f32", "f16", "bf16"};
+constexpr std::array<std::string_view, 4> Words(Precision) {
+  return {"f32", "f16", "bf16", "int8"};
 }
 constexpr std::array<std::string_view, 2> Words(Mixed) {
   return {"none", "auto"};

@@ -3,17 +3,77 @@
 
 #include "base/error.h"
 #include "cpu/cpu_backend.h"
+#include "npu/encoder/backend.h"
+#include "npu/encoder/calibration.h"
 
 namespace sotto {
+namespace {
 
-std::unique_ptr<Backend> MakeBackend(const Profile& profile,
-                                     ThreadPool& pool) {
-  if (profile.device == "cpu")
-    return MakeCpuBackend({.features = HostFeatures(),
-                           .pool = &pool,
-                           .allow_ref = profile.allow_ref});
-  Fail(ErrorCode::kUnsupported, "device '{}' is not in this build, want cpu",
-       profile.device);
+// Where a model's scales lie: in its folder, or beside its file.
+std::filesystem::path ScalesOf(const std::filesystem::path& weights) {
+  std::error_code ignored;
+  const auto folder = std::filesystem::is_directory(weights, ignored)
+                          ? weights
+                          : weights.parent_path();
+  return folder / npu::kCalibrationFile;
+}
+
+npu::NpuOptions OptionsFor(const std::filesystem::path& weights) {
+  npu::NpuOptions options;
+  const auto path = ScalesOf(weights);
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored))
+    options.calibration = std::make_shared<const npu::Calibration>(
+        npu::Calibration::Load(path));
+  else
+    options.no_calibration = fmt::format(
+        "int8 needs the model's scales and {} is not there; `sotto npu "
+        "calibrate` makes it from speech",
+        path.string());
+  return options;
+}
+
+}  // namespace
+
+std::vector<Backend*> BackendSet::pointers() const {
+  std::vector<Backend*> all;
+  for (const auto& backend : backends) all.push_back(backend.get());
+  return all;
+}
+
+bool IsDevice(std::string_view name) {
+  return name == "cpu" || name == "npu" || name == "npu-sim";
+}
+
+BackendSet MakeBackends(const Profile& profile,
+                        const std::filesystem::path& weights,
+                        ThreadPool& pool) {
+  BackendSet set;
+  if (!IsDevice(profile.device))
+    Fail(ErrorCode::kUnsupported, "device '{}' is not in this build, want {}",
+         profile.device, kDevices);
+  if (profile.device == "npu-sim") {
+    npu::NpuOptions options = OptionsFor(weights);
+    options.runner = npu::MakeHostRunner();
+    set.encoder_device = options.runner->name();
+    set.backends.push_back(npu::MakeNpuBackend(std::move(options)));
+  } else if (profile.device == "npu") {
+    try {
+      npu::NpuOptions options = OptionsFor(weights);
+      options.runner = npu::MakeDeviceRunner();
+      set.encoder_device = options.runner->name();
+      set.backends.push_back(npu::MakeNpuBackend(std::move(options)));
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kDevice &&
+          error.code() != ErrorCode::kUnsupported)
+        throw;
+      set.fallback = error.what();
+    }
+  }
+  set.backends.push_back(MakeCpuBackend({.features = HostFeatures(),
+                                         .pool = &pool,
+                                         .allow_ref = profile.allow_ref}));
+  return set;
 }
 
 }  // namespace sotto

@@ -2,7 +2,11 @@
 // The list of backends in this build; the only place that names them.
 #pragma once
 
+#include <filesystem>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/thread_pool.h"
 #include "compile/profile.h"
@@ -10,8 +14,26 @@
 
 namespace sotto {
 
-// The backend that a profile's device names. Throws kUnsupported naming the
-// ones there are.
-std::unique_ptr<Backend> MakeBackend(const Profile& profile, ThreadPool& pool);
+// What a profile's stages are compiled for.
+struct BackendSet {
+  std::vector<std::unique_ptr<Backend>> backends;  // asked in order, CPU last
+  // What runs the encoder, as reports print it: "cpu", "npu1 (XRT 2.25)".
+  std::string encoder_device = "cpu";
+  // Why it is not the device asked for; empty where it is.
+  std::string fallback;
+
+  std::vector<Backend*> pointers() const;
+};
+
+// Names that --device takes.
+inline constexpr std::string_view kDevices = "cpu, npu or npu-sim";
+bool IsDevice(std::string_view name);
+
+// The backends that the profile's device wants, those that are there. `weights`
+// is where the model came from: files about it stand beside it. A device that
+// is not there is no error: `fallback` says so. Throws kUnsupported for an
+// unknown device.
+BackendSet MakeBackends(const Profile& profile,
+                        const std::filesystem::path& weights, ThreadPool& pool);
 
 }  // namespace sotto

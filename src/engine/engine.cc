@@ -2,10 +2,10 @@
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/cpu.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "compile/compiler.h"
 #include "engine/backends.h"
 #include "engine/decode_plan.h"
@@ -15,9 +15,24 @@ namespace {
 
 Profile ChooseProfile(const EngineOptions& options,
                       const std::filesystem::path& weights) {
-  if (!options.profile.empty()) return LoadProfile(options.profile);
+  if (!options.profile.empty()) {
+    Profile profile = LoadProfile(options.profile);
+    if (options.device != "cpu") profile.device = options.device;
+    return profile;
+  }
+  if (options.device != "cpu") {
+    Profile profile = LoadProfile("npu-bf16");
+    profile.device = options.device;
+    return profile;
+  }
   if (auto near = ProfileNearWeights(weights)) return *near;
   return LoadProfile(DefaultProfile());
+}
+
+// Encoder options that the CPU has kernels for.
+void LeaveEncoderToCpu(Profile* profile) {
+  profile->Of(Stage::kEncoder) =
+      LoadProfile(DefaultProfile()).Of(Stage::kEncoder);
 }
 
 }  // namespace
@@ -52,19 +67,48 @@ void Engine::Start(const EngineOptions& options) {
                       : profile_.threads > 0 ? profile_.threads
                                              : UsableCores();
   pool_ = std::make_unique<ThreadPool>(threads);
-  backend_ = MakeBackend(profile_, *pool_);
-  programs_ = std::make_unique<ProgramCache>(
-      [this](const ProgramKey& key) {
-        return Compile(*weights_, key.stage, key.shape, profile_,
-                       std::array{backend_.get()});
-      },
-      profile_, spec().n_text_ctx);
+  backends_ = MakeBackends(profile_, weights_->path(), *pool_);
+  if (!backends_.fallback.empty()) {
+    Log(LogLevel::kWarning, "{}; the encoder runs on the CPU",
+        backends_.fallback);
+    LeaveEncoderToCpu(&profile_);
+  }
+  programs_ = MakePrograms(profile_, backends_.pointers());
   // Told now, rather than when a long window first passes the last bucket.
   const Bucket& bucket = programs_->ladder().buckets().back();
   if (bucket.end < spec().n_text_ctx)
     Fail(ErrorCode::kBadInput,
          "{}: the decode buckets end at {}, want {}, the model's last position",
          profile_.name, bucket.extent, spec().n_text_ctx - 1);
+}
+
+std::unique_ptr<ProgramCache> Engine::MakePrograms(
+    const Profile& profile, std::vector<Backend*> backends) {
+  return std::make_unique<ProgramCache>(
+      [this, profile, backends = std::move(backends)](const ProgramKey& key) {
+        return Compile(*weights_, key.stage, key.shape, profile, backends);
+      },
+      profile, spec().n_text_ctx);
+}
+
+std::string Engine::encoder_device() const {
+  const std::lock_guard lock(fallback_mutex_);
+  return cpu_programs_ == nullptr ? backends_.encoder_device : "cpu";
+}
+
+std::string Engine::fallback() const {
+  const std::lock_guard lock(fallback_mutex_);
+  return backends_.fallback;
+}
+
+void Engine::FallBack(const std::string& reason) {
+  const std::lock_guard lock(fallback_mutex_);
+  if (cpu_programs_ != nullptr) return;
+  Log(LogLevel::kWarning, "{}; from here the encoder runs on the CPU", reason);
+  backends_.fallback = reason;
+  Profile profile = profile_;
+  LeaveEncoderToCpu(&profile);
+  cpu_programs_ = MakePrograms(profile, {backends_.backends.back().get()});
 }
 
 const Tokenizer& Engine::tokenizer() const {
@@ -75,6 +119,10 @@ const Tokenizer& Engine::tokenizer() const {
 
 std::shared_ptr<const Program> Engine::ProgramFor(Stage stage,
                                                   const StageShape& shape) {
+  if (stage == Stage::kEncoder) {
+    const std::lock_guard lock(fallback_mutex_);
+    if (cpu_programs_ != nullptr) return cpu_programs_->Get(stage, shape);
+  }
   return programs_->Get(stage, shape);
 }
 

@@ -4,12 +4,14 @@
 
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/thread_pool.h"
 #include "compile/profile.h"
 #include "compile/program_cache.h"
 #include "decode/special_tokens.h"
+#include "engine/backends.h"
 #include "model/stages.h"
 #include "model/weights.h"
 #include "runtime/backend.h"
@@ -44,7 +46,14 @@ class Engine {
   const Tokenizer& tokenizer() const;
   const SpecialTokens& special_tokens() const { return special_tokens_; }
   const Profile& profile() const { return profile_; }
-  const Backend& backend() const { return *backend_; }
+  // The CPU's: it runs every stage that no other device takes.
+  const Backend& backend() const { return *backends_.backends.back(); }
+  // What runs the encoder, as reports print it.
+  std::string encoder_device() const;
+  // Why that is not the device asked for; empty where it is.
+  std::string fallback() const;
+  // The device failed: from now on the CPU runs the encoder. Thread-safe.
+  void FallBack(const std::string& reason);
   ThreadPool& pool() { return *pool_; }
   ProgramCache& programs() { return *programs_; }
 
@@ -58,14 +67,19 @@ class Engine {
 
  private:
   void Start(const EngineOptions& options);
+  std::unique_ptr<ProgramCache> MakePrograms(const Profile& profile,
+                                             std::vector<Backend*> backends);
 
   std::shared_ptr<const WeightStore> weights_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   SpecialTokens special_tokens_;
   Profile profile_;
   std::unique_ptr<ThreadPool> pool_;
-  std::unique_ptr<Backend> backend_;
+  BackendSet backends_;
   std::unique_ptr<ProgramCache> programs_;
+  // The encoder's programs once its device has failed.
+  mutable std::mutex fallback_mutex_;
+  std::unique_ptr<ProgramCache> cpu_programs_;
 };
 
 // "cpu-bf16" where the processor multiplies bf16 in hardware, else "cpu-f32".

@@ -9,6 +9,7 @@
 
 #include "base/did_you_mean.h"
 #include "base/error.h"
+#include "engine/backends.h"
 
 namespace sotto {
 namespace {
@@ -115,7 +116,7 @@ void CheckOptions(const Options& o) {
          o.best_of);
   if (o.task != "transcribe" && o.task != "translate")
     FailValue("task", o.task, "transcribe or translate");
-  if (o.device != "cpu") FailValue("device", o.device, "cpu");
+  if (!IsDevice(o.device)) FailValue("device", o.device, kDevices);
   if (o.threads < 0)
     FailValue("threads", std::to_string(o.threads), "0 or more");
   if (o.offset < 0) FailValue("offset", fmt::format("{}", o.offset), "0 or more");

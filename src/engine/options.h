@@ -58,10 +58,11 @@ void VisitOptions(O& o, V&& v) {
   v("model", o.model,
     "name, path or org/name of the model (`sotto models` lists those here)");
   v("profile", o.profile,
-    "compile profile: a shipped name (cpu-f32, cpu-bf16, cpu-f16, cpu-mixed) "
-    "or a .toml path; "
+    "compile profile: a shipped name (cpu-f32, cpu-bf16, cpu-f16, cpu-mixed, "
+    "npu-bf16, npu-int8, npu-sim) or a .toml path; "
     "default: what suits this machine");
-  v("device", o.device, "device that runs the model: cpu");
+  v("device", o.device, "device that runs the encoder: cpu; npu (falls back to cpu, saying why); "
+    "npu-sim (the NPU's kernels on the CPU, bit for bit)");
   v("threads", o.threads, "threads to use; 0: all physical cores");
   v("language", o.language,
     "language spoken, as code or English name; default: detected from the "

@@ -45,7 +45,14 @@ void WindowModel::RunTimed(Stage stage, const StageShape& shape) {
 }
 
 void WindowModel::Encode() {
-  RunTimed(Stage::kEncoder, {});
+  try {
+    RunTimed(Stage::kEncoder, {});
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kDevice) throw;
+    // The window is still in mel(): the CPU encodes it, and all that follow.
+    engine_.FallBack(error.what());
+    RunTimed(Stage::kEncoder, {});
+  }
   SetInt("zero", std::array{0});
   SetInt("slot", std::array{0});
   RunTimed(Stage::kCrossKv, {});

@@ -43,6 +43,13 @@ class Operands {
       Refuse("{} is {}, want f32, f16 or bf16", role, Name(value.dtype));
     return value;
   }
+  // A factor that is known when compiling; a backend may round it further.
+  const Value& Matrix(int i, int rank) const {
+    const Value& value = At(i, "weight", rank);
+    if (!IsFloat(value.dtype) && value.dtype != DType::kI8)
+      Refuse("weight is {}, want f32, f16, bf16 or i8", Name(value.dtype));
+    return value;
+  }
   // i32[count]: positions and slots.
   void Index(int i, std::string_view role, int64_t count) const {
     const Value& value = At(i, role, 1);
@@ -94,7 +101,7 @@ Inferred InferTranspose(const Operands& in) {
 Inferred InferConv1d(const Operands& in) {
   const auto& attrs = in.As<ConvAttrs>();
   const Value& x = in.Float(0, "x", 3);
-  const Value& w = in.Float(1, "weight", 3);
+  const Value& w = in.Matrix(1, 3);
   const Value& b = in.Float(2, "bias", 1);
   if (attrs.stride < 1 || attrs.stride > 64)
     in.Refuse("stride is {}, want 1 to 64", attrs.stride);
@@ -123,7 +130,7 @@ Inferred InferLayerNorm(const Operands& in) {
 
 Inferred InferLinear(const Operands& in) {
   const Value& x = in.Float(0, "x");
-  const Value& w = in.Float(1, "weight", 2);
+  const Value& w = in.Matrix(1, 2);
   in.Want(x.shape[-1], w.shape[1], "x's last dimension");
   Shape out = x.shape;
   out[-1] = w.shape[0];

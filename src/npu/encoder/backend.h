@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// The NPU as a backend of the compiler: takes the whole encoder as one step,
+// one dispatch, and nothing else.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "ir/graph.h"
+#include "npu/encoder/calibration.h"
+#include "npu/encoder/runner.h"
+#include "npu/encoder/shape.h"
+#include "runtime/backend.h"
+
+namespace sotto::npu {
+
+struct NpuOptions {
+  std::shared_ptr<const EncoderRunner> runner;
+  // Wanted for int8; null: int8 is refused with `no_calibration`.
+  std::shared_ptr<const Calibration> calibration;
+  std::string no_calibration = "int8 needs the model's scales";
+};
+
+std::unique_ptr<Backend> MakeNpuBackend(NpuOptions options);
+
+// What an encoder's graph is, read from the graph itself; after whatever
+// passes. Throws kUnsupported saying why it cannot run in the NPU's tiles.
+struct EncoderMatch {
+  EncoderShape shape;
+  EncoderPrecision precision = EncoderPrecision::kBF16;
+};
+EncoderMatch MatchEncoder(const ir::Graph& graph);
+
+}  // namespace sotto::npu

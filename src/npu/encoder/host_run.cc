@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT
+#include "npu/encoder/host_run.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "npu/kernels/device.h"
+#include "tensor/half.h"
+
+namespace sotto::npu {
+namespace {
+
+using Half = vec::bf16;
+
+// Element of row r, column c within a tile of activations.
+constexpr int At(int r, int c) {
+  return ((r / 4 * 8 + c / 8) * 4 + r % 4) * 8 + c % 8;
+}
+
+// A matrix of tiles somewhere in the work memory.
+struct Tiles {
+  std::byte* data = nullptr;
+  int columns = 0;   // in tiles
+  size_t bytes = 0;  // of one tile
+
+  std::byte* At(int row, int column) const {
+    return data + static_cast<size_t>(row * columns + column) * bytes;
+  }
+  template <typename T>
+  T* As(int row, int column) const {
+    return reinterpret_cast<T*>(At(row, column));
+  }
+};
+
+// Tells where everything lies; nothing of it outlives a run.
+struct Work {
+  Tiles input;    // the stem's
+  Tiles hidden;   // between the convolutions, and in the MLP
+  Tiles x;        // residual stream, bf16
+  Tiles normed;   // into a product; attention's output too
+  Tiles q, k, v;  // [head][row tile]
+  size_t bytes = 0;
+
+  Work(const EncoderShape& s, EncoderPrecision precision, std::byte* base) {
+    const size_t half = sizeof(Half) * kTileElements;
+    const size_t one =
+        precision == EncoderPrecision::kInt8 ? kTileElements : half;
+    const auto take = [&](int rows, int columns, size_t tile) {
+      const Tiles made{base == nullptr ? nullptr : base + bytes, columns, tile};
+      bytes += static_cast<size_t>(rows) * columns * tile;
+      return made;
+    };
+    const int rows = s.row_tiles();
+    input = take(rows, s.stem_tiles(), half);
+    hidden = take(rows, std::max(3 * s.width_tiles(), s.ffn_tiles()), one);
+    x = take(rows, s.width_tiles(), half);
+    normed = take(rows, s.width_tiles(), one);
+    q = take(s.heads, rows, one);
+    k = take(s.heads, rows, one);
+    v = take(s.heads, rows, half);
+  }
+};
+
+class Run {
+ public:
+  Run(const PackedEncoder& encoder, std::byte* work, ThreadPool& pool)
+      : encoder_(encoder),
+        shape_(encoder.shape),
+        int8_(encoder.precision == EncoderPrecision::kInt8),
+        work_(encoder.shape, encoder.precision, work),
+        pool_(pool) {}
+
+  void All(const float* mel, float* audio);
+
+ private:
+  // Calls finish(row tile, column tile, sums) for each tile of a product.
+  template <typename Finish>
+  void Product(const Tiles& a, const PackedMatrix& w, const Finish& finish);
+  // Of the residual stream; `out` holds int8 or bf16 as its tiles' size says.
+  void Norm(const PackedNorm& params, const Tiles& out);
+  void Stem();
+  void Attention(const PackedLayer& layer);
+  void Layer(const PackedLayer& layer);
+  // Next to a product: narrowed for the next one, GELU on the way or not.
+  void Narrow(const PackedMatrix& w, int n, const void* sums, void* out,
+              bool gelu) const;
+  void AddTo(const PackedMatrix& w, int n, const void* sums,
+             const Half* residual, Half* out, bool gelu) const;
+
+  const PackedEncoder& encoder_;
+  const EncoderShape& shape_;
+  const bool int8_;
+  const Work work_;
+  ThreadPool& pool_;
+};
+
+template <typename Finish>
+void Run::Product(const Tiles& a, const PackedMatrix& w, const Finish& finish) {
+  const int n_tiles = w.n_tiles;
+  pool_.ParallelFor(
+      int64_t{shape_.row_tiles()} * n_tiles, [&](int64_t task, int) {
+        const int row = static_cast<int>(task / n_tiles);
+        const int n = static_cast<int>(task % n_tiles);
+        alignas(64) int32_t sums[kTileElements];
+        for (int k = 0; k < w.k_tiles; ++k) {
+          if (w.precision == EncoderPrecision::kInt8)
+            gemm_i8(a.As<const int8_t>(row, k),
+                    reinterpret_cast<const int8_t*>(w.tile(n, k)), sums, kTile,
+                    kTile, kTile, k);
+          else
+            gemm_bf16(a.As<const Half>(row, k),
+                      reinterpret_cast<const Half*>(w.tile(n, k)),
+                      reinterpret_cast<float*>(sums), kTile, kTile, kTile, k);
+        }
+        finish(row, n, static_cast<const void*>(sums));
+      });
+}
+
+void Run::Narrow(const PackedMatrix& w, int n, const void* sums, void* out,
+                 bool gelu) const {
+  const float* params = w.tile_params(n);
+  if (w.precision == EncoderPrecision::kInt8)
+    finish_i8_i8(static_cast<const int32_t*>(sums), params,
+                 static_cast<int8_t*>(out), kTile, kTile, gelu);
+  else if (int8_)
+    finish_bf16_i8(static_cast<const float*>(sums), params,
+                   static_cast<int8_t*>(out), kTile, kTile, gelu);
+  else
+    finish_bf16_bf16(static_cast<const float*>(sums), params,
+                     static_cast<Half*>(out), kTile, kTile, gelu);
+}
+
+void Run::AddTo(const PackedMatrix& w, int n, const void* sums,
+                const Half* residual, Half* out, bool gelu) const {
+  const float* params = w.tile_params(n);
+  if (w.precision == EncoderPrecision::kInt8)
+    finish_i8_residual(static_cast<const int32_t*>(sums), params, residual, out,
+                       kTile, kTile, gelu);
+  else
+    finish_bf16_residual(static_cast<const float*>(sums), params, residual, out,
+                         kTile, kTile, gelu);
+}
+
+void Run::Norm(const PackedNorm& params, const Tiles& out) {
+  const bool to_int8 = out.bytes == kTileElements;
+  const int columns = shape_.width_tiles();
+  pool_.ParallelFor(shape_.row_tiles(), [&](int64_t task, int) {
+    const int row = static_cast<int>(task);
+    alignas(64) float stats[kTile * 16];
+    for (int c = 0; c < columns; ++c)
+      layer_norm_stats(work_.x.As<Half>(row, c), stats, kTile, kTile, c,
+                       shape_.width);
+    for (int c = 0; c < columns; ++c) {
+      const float* tile_params =
+          params.data() + static_cast<size_t>(c) * 2 * kTile;
+      const Half* x = work_.x.As<Half>(row, c);
+      if (to_int8)
+        layer_norm_apply_i8(x, stats, tile_params, out.As<int8_t>(row, c),
+                            kTile, kTile);
+      else
+        layer_norm_apply_bf16(x, stats, tile_params, out.As<Half>(row, c),
+                              kTile, kTile);
+    }
+  });
+}
+
+void Run::Stem() {
+  Product(work_.input, encoder_.stem1, [&](int row, int n, const void* sums) {
+    Narrow(encoder_.stem1, n, sums, work_.hidden.At(row, n), true);
+  });
+  const auto* positions = encoder_.positions.As<Half>();
+  Product(work_.hidden, encoder_.stem2, [&](int row, int n, const void* sums) {
+    const Half* at =
+        positions +
+        static_cast<size_t>(row * shape_.width_tiles() + n) * kTileElements;
+    AddTo(encoder_.stem2, n, sums, at, work_.x.As<Half>(row, n), true);
+  });
+}
+
+void Run::Attention(const PackedLayer& layer) {
+  const int rows = shape_.row_tiles();
+  pool_.ParallelFor(int64_t{shape_.heads} * rows, [&](int64_t task, int) {
+    const int head = static_cast<int>(task) / rows;
+    const int row = static_cast<int>(task) % rows;
+    alignas(64) float state[kTile * (8 + kTile)];
+    alignas(64) float scratch[12 * kTile];
+    flash_start(state, kTile, kTile);
+    for (int block = 0; block < rows; ++block) {
+      const Half* v = work_.v.As<Half>(head, block);
+      if (int8_)
+        flash_block_i8(work_.q.As<int8_t>(head, row),
+                       work_.k.As<int8_t>(head, block), v, state, scratch,
+                       kTile, kTile, kTile, block, shape_.positions(),
+                       layer.shifts[static_cast<size_t>(head)]);
+      else
+        flash_block_bf16(work_.q.As<Half>(head, row),
+                         work_.k.As<Half>(head, block), v, state, scratch,
+                         kTile, kTile, kTile, block, shape_.positions());
+    }
+    if (int8_)
+      // V stands in steps of what comes out already.
+      flash_finish_i8(state, work_.normed.As<int8_t>(row, head), kTile, kTile,
+                      std::bit_cast<int32_t>(1.0F));
+    else
+      flash_finish_bf16(state, work_.normed.As<Half>(row, head), kTile, kTile);
+  });
+}
+
+void Run::Layer(const PackedLayer& layer) {
+  Norm(layer.ln1, work_.normed);
+  const int d = shape_.width_tiles();
+  Product(work_.normed, layer.qkv, [&](int row, int n, const void* sums) {
+    const int head = n % d;
+    if (n < d) {
+      Narrow(layer.qkv, n, sums, work_.q.At(head, row), false);
+    } else if (n < 2 * d) {
+      Narrow(layer.qkv, n, sums, work_.k.At(head, row), false);
+    } else if (int8_) {
+      finish_i8_bf16(static_cast<const int32_t*>(sums),
+                     layer.qkv.tile_params(n), work_.v.As<Half>(head, row),
+                     kTile, kTile, false);
+    } else {
+      Narrow(layer.qkv, n, sums, work_.v.At(head, row), false);
+    }
+  });
+  Attention(layer);
+  const auto add = [&](const PackedMatrix& w) {
+    return [&](int row, int n, const void* sums) {
+      Half* x = work_.x.As<Half>(row, n);
+      AddTo(w, n, sums, x, x, false);
+    };
+  };
+  Product(work_.normed, layer.out, add(layer.out));
+  Norm(layer.ln2, work_.normed);
+  Product(work_.normed, layer.fc1, [&](int row, int n, const void* sums) {
+    Narrow(layer.fc1, n, sums, work_.hidden.At(row, n), true);
+  });
+  Product(work_.hidden, layer.fc2, add(layer.fc2));
+}
+
+void Run::All(const float* mel, float* audio) {
+  MakeStemInput(shape_, mel, work_.input.As<uint16_t>(0, 0));
+  Stem();
+  for (const PackedLayer& layer : encoder_.layers) Layer(layer);
+  // The last norm goes out in bf16. Where products take int8 its rows need
+  // twice normed's room: q, k and v are free by now.
+  const Tiles out{work_.q.data, shape_.width_tiles(),
+                  sizeof(Half) * kTileElements};
+  Norm(encoder_.last, out);
+  ReadOutput(shape_, out.As<const uint16_t>(0, 0), audio);
+}
+
+}  // namespace
+
+size_t HostRunBytes(const PackedEncoder& encoder) {
+  return Work(encoder.shape, encoder.precision, nullptr).bytes;
+}
+
+void RunOnHost(const PackedEncoder& encoder, const float* mel, float* audio,
+               std::byte* work, ThreadPool& pool) {
+  Run(encoder, work, pool).All(mel, audio);
+}
+
+void MakeStemInput(const EncoderShape& shape, const float* mel,
+                   uint16_t* tiles) {
+  const int mels = shape.n_mels;
+  std::memset(tiles, 0,
+              sizeof(uint16_t) * static_cast<size_t>(shape.rows()) *
+                  shape.stem_columns());
+  const auto put = [&](int row, int column, float value) {
+    tiles[static_cast<size_t>(row / kTile * shape.stem_tiles() +
+                              column / kTile) *
+              kTileElements +
+          At(row % kTile, column % kTile)] = ToBF16(value).bits;
+  };
+  for (int t = 0; t < shape.positions(); ++t)
+    for (int tap = 0; tap < 5; ++tap) {
+      const int frame = 2 * t - 2 + tap;
+      if (frame < 0 || frame >= shape.frames) continue;
+      for (int c = 0; c < mels; ++c)
+        put(t, tap * mels + c,
+            mel[static_cast<size_t>(c) * shape.frames + frame]);
+    }
+  put(0, 5 * mels, 1.0F);
+}
+
+void ReadOutput(const EncoderShape& shape, const uint16_t* tiles,
+                float* audio) {
+  for (int t = 0; t < shape.positions(); ++t)
+    for (int c = 0; c < shape.width; ++c)
+      audio[static_cast<size_t>(t) * shape.width + c] =
+          ToFloat(BF16{tiles[static_cast<size_t>(
+                                 t / kTile * shape.width_tiles() + c / kTile) *
+                                 kTileElements +
+                             At(t % kTile, c % kTile)]});
+}
+
+}  // namespace sotto::npu

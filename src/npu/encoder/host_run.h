@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// The NPU's encoder on the host: the same kernels on the same tiles in the same
+// order of sums as the array runs them, so the same bits. For machines without
+// an NPU, for word error rates, and what the simulated array is compared with.
+#pragma once
+
+#include <cstddef>
+
+#include "base/thread_pool.h"
+#include "npu/encoder/pack.h"
+
+namespace sotto::npu {
+
+// Bytes of memory a run works in.
+size_t HostRunBytes(const PackedEncoder& encoder);
+
+// mel [n_mels][frames] to audio [positions][width], both f32 and dense. `work`:
+// HostRunBytes, aligned to 64.
+void RunOnHost(const PackedEncoder& encoder, const float* mel, float* audio,
+               std::byte* work, ThreadPool& pool);
+
+// The stem's input, [row_tiles][stem_tiles] tiles of bf16: what a host makes of
+// the log-mel for the array. Source: OpenAI's model.py, both convolutions.
+void MakeStemInput(const EncoderShape& shape, const float* mel,
+                   uint16_t* tiles);
+// The array's output, bf16 tiles [row_tiles][width_tiles], to f32 rows.
+void ReadOutput(const EncoderShape& shape, const uint16_t* tiles, float* audio);
+
+}  // namespace sotto::npu

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: MIT
+#include "npu/encoder/pack.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/half.h"
+
+namespace sotto::npu {
+namespace {
+
+// log2(e) / sqrt(64): attention's scores are logarithms to base 2.
+constexpr double kScoreScale = 1.4426950408889634 / 8.0;
+// What makes a convolution's output before the first frame vanish: GELU of it
+// is zero.
+constexpr float kNothing = -30000.0F;
+
+// A matrix [n][k] in f32 with what rounding it needs.
+struct Dense {
+  std::string name;
+  int n = 0;
+  int k = 0;
+  std::vector<float> w, bias;
+  std::vector<float> step;   // of input channels; empty: bf16
+  std::vector<float> scale;  // of outputs, before rounding them to int8
+  std::vector<float> times;  // of outputs, before that; folded in
+
+  Dense(std::string label, int outputs, int inputs)
+      : name(std::move(label)),
+        n(outputs),
+        k(inputs),
+        w(static_cast<size_t>(outputs) * inputs),
+        bias(static_cast<size_t>(outputs)),
+        scale(static_cast<size_t>(outputs), 1.0F),
+        times(static_cast<size_t>(outputs), 1.0F) {}
+  float* row(int i) { return w.data() + static_cast<size_t>(i) * k; }
+  const float* row(int i) const {
+    return w.data() + static_cast<size_t>(i) * k;
+  }
+
+  // Of each input channel's column.
+  std::vector<float> Largest() const {
+    std::vector<float> largest(static_cast<size_t>(k));
+    for (int i = 0; i < n; ++i)
+      for (int j = 0; j < k; ++j)
+        largest[j] = std::max(largest[j], std::abs(row(i)[j]));
+    return largest;
+  }
+};
+
+// Where element (row of n, row of k) of a 64 x 64 tile lies.
+int Int8At(int n, int k) {
+  return ((n / 8 * 8 + k / 8) * 8 + k % 8) * 8 + n % 8;
+}
+int Bf16At(int n, int k) {
+  return ((n / 4 * 8 + k / 8) * 8 + k % 8) * 4 + n % 4;
+}
+
+// Row `i` in int8 with the input's steps folded in; returns its scale.
+float RoundRow(const Dense& m, int i, int8_t* out) {
+  float largest = 0;
+  for (int j = 0; j < m.k; ++j)
+    largest = std::max(largest, std::abs(m.row(i)[j] * m.step[j]));
+  const float scale = largest > 0 ? largest / 127 : 1;
+  for (int j = 0; j < m.k; ++j)
+    out[j] = static_cast<int8_t>(std::clamp(
+        std::nearbyint(m.row(i)[j] * m.step[j] / scale), -127.0F, 127.0F));
+  return scale;
+}
+
+PackedMatrix PackDense(const Dense& m) {
+  PackedMatrix packed;
+  packed.name = m.name;
+  packed.precision =
+      m.step.empty() ? EncoderPrecision::kBF16 : EncoderPrecision::kInt8;
+  packed.k_tiles = m.k / kTile;
+  packed.n_tiles = m.n / kTile;
+  packed.tiles = Buffer(static_cast<size_t>(packed.n_tiles) * packed.k_tiles *
+                        packed.tile_bytes());
+  packed.params.resize(static_cast<size_t>(packed.n_tiles) * 3 * kTile);
+  std::vector<int8_t> rounded(static_cast<size_t>(m.k));
+  for (int i = 0; i < m.n; ++i) {
+    float* params = packed.params.data() +
+                    static_cast<size_t>(i / kTile) * 3 * kTile + i % kTile;
+    const bool int8 = packed.precision == EncoderPrecision::kInt8;
+    const float scale = int8 ? RoundRow(m, i, rounded.data()) : 1;
+    params[0] = scale * m.times[i];
+    params[kTile] = m.bias[i] * m.times[i];
+    params[2 * kTile] = m.scale[i];
+    for (int j = 0; j < m.k; ++j) {
+      std::byte* tile =
+          packed.tiles.data() +
+          static_cast<size_t>(i / kTile * packed.k_tiles + j / kTile) *
+              packed.tile_bytes();
+      if (int8)
+        reinterpret_cast<int8_t*>(tile)[Int8At(i % kTile, j % kTile)] =
+            rounded[j];
+      else
+        reinterpret_cast<BF16*>(tile)[Bf16At(i % kTile, j % kTile)] =
+            ToBF16(m.row(i)[j] * m.times[i]);
+    }
+  }
+  return packed;
+}
+
+class Packer {
+ public:
+  Packer(const EncoderShape& shape, EncoderPrecision precision,
+         const WeightReader& weights, const Calibration* calibration)
+      : shape_(shape),
+        int8_(precision == EncoderPrecision::kInt8),
+        weights_(weights),
+        calibration_(calibration) {}
+
+  PackedMatrix Stem1() const;
+  PackedMatrix Stem2() const;
+  Buffer Positions() const;
+  PackedLayer Layer(int i) const;
+  PackedNorm Norm(const std::string& name, std::span<const float> steps) const;
+
+ private:
+  std::vector<float> Read(const std::string& name, int64_t count) const {
+    std::vector<float> values(static_cast<size_t>(count));
+    weights_.Read(name, 0, count, values.data());
+    weights_.Release(name);
+    return values;
+  }
+  // Rows [first, first + n) of `m` from a linear layer.
+  void Place(const std::string& name, bool bias, int n, int first,
+             Dense* m) const {
+    const auto w = Read(name + ".w", int64_t{n} * m->k);
+    std::copy(w.begin(), w.end(), m->row(first));
+    if (!bias) return;
+    const auto b = Read(name + ".b", n);
+    std::copy(b.begin(), b.end(), m->bias.begin() + first);
+  }
+  Dense Linear(const std::string& name, int n, int k) const {
+    Dense m(name, n, k);
+    Place(name, true, n, 0, &m);
+    return m;
+  }
+  std::vector<float> Steps(const std::string& site, const Dense& m) const {
+    return int8_ ? InputSteps(calibration_->Of(site), m.Largest())
+                 : std::vector<float>();
+  }
+  static float HeadLargest(std::span<const float> channels, int head) {
+    const auto of = channels.subspan(static_cast<size_t>(head) * kTile, kTile);
+    return std::max(1e-5F, *std::max_element(of.begin(), of.end()));
+  }
+  static void OverSteps(std::span<const float> steps, std::vector<float>* m) {
+    for (size_t i = 0; i < steps.size(); ++i) (*m)[i] = 1 / steps[i];
+  }
+
+  const EncoderShape& shape_;
+  const bool int8_;
+  const WeightReader& weights_;
+  const Calibration* calibration_;
+};
+
+// Row t of the stem's input holds frames 2t-2 .. 2t+2; of its output, what the
+// first convolution gives for frames 2t-1, 2t and 2t+1: a row of the second's.
+PackedMatrix Packer::Stem1() const {
+  const int d = shape_.width;
+  const int mels = shape_.n_mels;
+  const auto w = Read("enc.conv1.w", int64_t{d} * mels * 3);
+  const auto b = Read("enc.conv1.b", d);
+  Dense m("stem1", 3 * d, shape_.stem_columns());
+  for (int tap = 0; tap < 3; ++tap) {
+    for (int o = 0; o < d; ++o) {
+      float* row = m.row(tap * d + o);
+      for (int c = 0; c < mels; ++c)
+        for (int x = 0; x < 3; ++x)
+          row[(tap + x) * mels + c] =
+              w[(static_cast<size_t>(o) * mels + c) * 3 + x];
+      m.bias[tap * d + o] = b[o];
+      // Frame -1 is padding, not a frame: no output there.
+      if (tap == 0) row[5 * mels] = kNothing;
+    }
+  }
+  if (int8_) {
+    Dense next("stem2", d, 3 * d);
+    // The step of the next product's input is what this one rounds to.
+    const auto w2 = Read("enc.conv2.w", int64_t{d} * d * 3);
+    for (int o = 0; o < d; ++o)
+      for (int c = 0; c < d; ++c)
+        for (int x = 0; x < 3; ++x)
+          next.row(o)[x * d + c] = w2[(static_cast<size_t>(o) * d + c) * 3 + x];
+    OverSteps(Steps("stem.h", next), &m.scale);
+  }
+  return PackDense(m);
+}
+
+PackedMatrix Packer::Stem2() const {
+  const int d = shape_.width;
+  const auto w = Read("enc.conv2.w", int64_t{d} * d * 3);
+  Dense m("stem2", d, 3 * d);
+  m.bias = Read("enc.conv2.b", d);
+  for (int o = 0; o < d; ++o)
+    for (int c = 0; c < d; ++c)
+      for (int x = 0; x < 3; ++x)
+        m.row(o)[x * d + c] = w[(static_cast<size_t>(o) * d + c) * 3 + x];
+  m.step = Steps("stem.h", m);
+  return PackDense(m);
+}
+
+Buffer Packer::Positions() const {
+  const int d = shape_.width;
+  const auto table = Read("enc.pos", int64_t{shape_.positions()} * d);
+  Buffer tiles(static_cast<size_t>(shape_.rows()) * d * 2);
+  auto* out = tiles.As<BF16>();
+  for (int t = 0; t < shape_.positions(); ++t)
+    for (int c = 0; c < d; ++c)
+      out[(t / kTile * shape_.width_tiles() + c / kTile) * kTileElements +
+          ((t % kTile / 4 * 8 + c % kTile / 8) * 4 + t % 4) * 8 + c % 8] =
+          ToBF16(table[static_cast<size_t>(t) * d + c]);
+  return tiles;
+}
+
+PackedNorm Packer::Norm(const std::string& name,
+                        std::span<const float> steps) const {
+  const auto gamma = Read(name + ".w", shape_.width);
+  const auto beta = Read(name + ".b", shape_.width);
+  PackedNorm packed(static_cast<size_t>(2 * shape_.width));
+  for (int c = 0; c < shape_.width; ++c) {
+    const float over = steps.empty() ? 1.0F : 1 / steps[c];
+    const size_t at = static_cast<size_t>(c / kTile) * 2 * kTile + c % kTile;
+    packed[at] = gamma[c] * over;
+    packed[at + kTile] = beta[c] * over;
+  }
+  return packed;
+}
+
+PackedLayer Packer::Layer(int i) const {
+  const int d = shape_.width;
+  const std::string name = fmt::format("enc.{}", i);
+  const auto site = [i](const char* what) {
+    return fmt::format("{}.{}", i, what);
+  };
+  PackedLayer layer;
+  Dense qkv(name + ".attn.qkv", 3 * d, d);
+  Place(name + ".attn.q", true, d, 0, &qkv);
+  Place(name + ".attn.k", false, d, d, &qkv);
+  Place(name + ".attn.v", true, d, 2 * d, &qkv);
+  Dense out = Linear(name + ".attn.o", d, d);
+  Dense fc1 = Linear(name + ".fc1", shape_.ffn, d);
+  Dense fc2 = Linear(name + ".fc2", d, shape_.ffn);
+  qkv.step = Steps(site("ln1"), qkv);
+  out.step = Steps(site("attn"), out);
+  fc1.step = Steps(site("ln2"), fc1);
+  fc2.step = Steps(site("h"), fc2);
+  std::fill_n(qkv.times.begin(), d, static_cast<float>(kScoreScale));
+  if (int8_) {
+    OverSteps(fc2.step, &fc1.scale);
+    for (int c = 0; c < d; ++c) qkv.times[2 * d + c] = 1 / out.step[c];
+    for (int h = 0; h < shape_.heads; ++h) {
+      const double k = HeadLargest(calibration_->Of(site("k")), h) / 127;
+      const double q =
+          HeadLargest(calibration_->Of(site("q")), h) * kScoreScale / 127;
+      // The larger of q's steps that make q k a power of two.
+      const int shift = static_cast<int>(std::floor(-std::log2(q * k)));
+      layer.shifts.push_back(shift);
+      const double q_step = std::exp2(-shift) / k;
+      std::fill_n(qkv.scale.begin() + h * kTile, kTile,
+                  static_cast<float>(1 / q_step));
+      std::fill_n(qkv.scale.begin() + d + h * kTile, kTile,
+                  static_cast<float>(1 / k));
+    }
+  }
+  layer.ln1 = Norm(name + ".attn_ln", qkv.step);
+  layer.ln2 = Norm(name + ".mlp_ln", fc1.step);
+  layer.qkv = PackDense(qkv);
+  layer.out = PackDense(out);
+  layer.fc1 = PackDense(fc1);
+  layer.fc2 = PackDense(fc2);
+  return layer;
+}
+
+}  // namespace
+
+size_t PackedEncoder::bytes() const {
+  size_t total = positions.size() + last.size() * sizeof(float);
+  const auto add = [&total](const PackedMatrix& m) {
+    total += m.tiles.size() + m.params.size() * sizeof(float);
+  };
+  add(stem1);
+  add(stem2);
+  for (const PackedLayer& layer : layers) {
+    for (const PackedMatrix* m :
+         {&layer.qkv, &layer.out, &layer.fc1, &layer.fc2})
+      add(*m);
+    total += (layer.ln1.size() + layer.ln2.size()) * sizeof(float);
+  }
+  return total;
+}
+
+PackedEncoder Pack(const EncoderShape& shape, EncoderPrecision precision,
+                   const WeightReader& weights,
+                   const Calibration* calibration) {
+  shape.Check();
+  if (precision == EncoderPrecision::kInt8) {
+    if (calibration == nullptr)
+      Fail(ErrorCode::kBadInput, "npu: int8 needs the model's scales");
+    calibration->Check(shape);
+  }
+  const Packer packer(shape, precision, weights, calibration);
+  PackedEncoder packed;
+  packed.shape = shape;
+  packed.precision = precision;
+  packed.stem1 = packer.Stem1();
+  packed.stem2 = packer.Stem2();
+  packed.positions = packer.Positions();
+  for (int i = 0; i < shape.layers; ++i)
+    packed.layers.push_back(packer.Layer(i));
+  packed.last = packer.Norm("enc.ln", {});
+  return packed;
+}
+
+}  // namespace sotto::npu
