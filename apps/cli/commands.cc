@@ -23,6 +23,8 @@ constexpr CommandRow kCommands[] = {
     {"doctor", "what this machine can run models on, and what is in the way",
      MakeDoctor},
     {"ops", "list operators, check programs of operators", MakeOps},
+    {"npu", "the AMD NPU: kernels, designs, simulator, packages, scales",
+     MakeNpu},
     {"completion", "print shell completion or the man page", MakeCompletion},
 };
 

@@ -50,6 +50,7 @@ std::unique_ptr<Command> MakeModels();
 std::unique_ptr<Command> MakeOps();
 std::unique_ptr<Command> MakePull();
 std::unique_ptr<Command> MakeDoctor();
+std::unique_ptr<Command> MakeNpu();
 std::unique_ptr<Command> MakeCompletion();
 
 }  // namespace sotto::cli

@@ -23,8 +23,8 @@ npu::NpuOptions OptionsFor(const std::filesystem::path& weights) {
   const auto path = ScalesOf(weights);
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored))
-    options.calibration = std::make_shared<const npu::Calibration>(
-        npu::Calibration::Load(path));
+    options.calibration =
+        std::make_shared<const npu::Calibration>(npu::Calibration::Load(path));
   else
     options.no_calibration = fmt::format(
         "int8 needs the model's scales and {} is not there; `sotto npu "

@@ -93,12 +93,12 @@ void SetOption(Options& options, std::string_view name,
                std::string_view value) {
   const std::string wanted = Dashed(name);
   bool found = false;
-  VisitOptions(options, [&](std::string_view option, auto& field,
-                            std::string_view) {
-    if (option != wanted) return;
-    found = true;
-    Parse(option, value, field);
-  });
+  VisitOptions(options,
+               [&](std::string_view option, auto& field, std::string_view) {
+                 if (option != wanted) return;
+                 found = true;
+                 Parse(option, value, field);
+               });
   if (found) return;
   const std::string closest = Closest(wanted, OptionNames());
   Fail(ErrorCode::kBadInput, "unknown option --{}{}", wanted,
@@ -119,7 +119,8 @@ void CheckOptions(const Options& o) {
   if (!IsDevice(o.device)) FailValue("device", o.device, kDevices);
   if (o.threads < 0)
     FailValue("threads", std::to_string(o.threads), "0 or more");
-  if (o.offset < 0) FailValue("offset", fmt::format("{}", o.offset), "0 or more");
+  if (o.offset < 0)
+    FailValue("offset", fmt::format("{}", o.offset), "0 or more");
   if (o.duration < 0)
     FailValue("duration", fmt::format("{}", o.duration), "0 or more");
   if (o.temperature < 0)
@@ -134,8 +135,7 @@ void CheckOptions(const Options& o) {
 }
 
 std::string_view LaterOption(std::string_view name) {
-  static constexpr std::string_view kWords =
-      "word times are not there yet";
+  static constexpr std::string_view kWords = "word times are not there yet";
   static constexpr std::string_view kBeam = "beam search is not there yet";
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 11>
       kLater = {{{"word-timestamps", kWords},

@@ -61,7 +61,8 @@ void VisitOptions(O& o, V&& v) {
     "compile profile: a shipped name (cpu-f32, cpu-bf16, cpu-f16, cpu-mixed, "
     "npu-bf16, npu-int8, npu-sim) or a .toml path; "
     "default: what suits this machine");
-  v("device", o.device, "device that runs the encoder: cpu; npu (falls back to cpu, saying why); "
+  v("device", o.device,
+    "device that runs the encoder: cpu; npu (falls back to cpu, saying why); "
     "npu-sim (the NPU's kernels on the CPU, bit for bit)");
   v("threads", o.threads, "threads to use; 0: all physical cores");
   v("language", o.language,

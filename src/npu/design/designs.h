@@ -36,6 +36,19 @@ struct KernelDesign {
 // pointer that is read and written is copied from the input to the output
 // first.
 Design MakeKernelDesign(const KernelInfo& kernel, const KernelDesign& options);
+// Where one of the kernel's pointers lies in that design's host buffers (of the
+// first call), in the order of the kernel's arguments. What is read and written
+// has both.
+struct KernelBuffer {
+  KernelArg arg;
+  int64_t bytes = 0;
+  std::string in;  // host buffer; empty: only written
+  int64_t in_offset = 0;
+  std::string out;  // empty: only read
+  int64_t out_offset = 0;
+};
+std::vector<KernelBuffer> BuffersOf(const KernelInfo& kernel,
+                                    const KernelDesign& options);
 
 // int8 attention, published form: 64x64, one tile a column, each on its own.
 // `shift` goes through the parameter buffer. Heads beyond 4 take turns.

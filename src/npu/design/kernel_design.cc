@@ -115,6 +115,32 @@ std::vector<Op> CallsOf(const KernelInfo& kernel, const Packed& in,
 
 }  // namespace
 
+std::vector<KernelBuffer> BuffersOf(const KernelInfo& kernel,
+                                    const KernelDesign& options) {
+  const Sizes sizes = SizesOf(kernel, options);
+  const Packed in = Pack("in", sizes.in);
+  const Packed out = Pack("out", sizes.out);
+  std::vector<KernelBuffer> buffers;
+  size_t next_in = 0;
+  size_t next_out = 0;
+  for (size_t i = 0; i < kernel.args.size(); ++i) {
+    const KernelArg& arg = kernel.args[i];
+    if (arg.kind == KernelArg::Kind::kInt) continue;
+    KernelBuffer& buffer = buffers.emplace_back();
+    buffer.arg = arg;
+    buffer.bytes = sizes.of[i];
+    if (arg.kind != KernelArg::Kind::kOut) {
+      buffer.in = in.items[next_in].fifo;
+      buffer.in_offset = in.items[next_in++].offset;
+    }
+    if (arg.kind != KernelArg::Kind::kIn) {
+      buffer.out = out.items[next_out].fifo;
+      buffer.out_offset = out.items[next_out++].offset;
+    }
+  }
+  return buffers;
+}
+
 Design MakeKernelDesign(const KernelInfo& kernel, const KernelDesign& options) {
   constexpr TileId kShim{0, kShimRow};
   constexpr TileId kCore{0, kFirstCoreRow};

@@ -77,7 +77,7 @@ PackedMatrix PackDense(const Dense& m) {
       m.step.empty() ? EncoderPrecision::kBF16 : EncoderPrecision::kInt8;
   packed.k_tiles = m.k / kTile;
   packed.n_tiles = m.n / kTile;
-  packed.tiles = Buffer(static_cast<size_t>(packed.n_tiles) * packed.k_tiles *
+  packed.tiles = sotto::Buffer(static_cast<size_t>(packed.n_tiles) * packed.k_tiles *
                         packed.tile_bytes());
   packed.params.resize(static_cast<size_t>(packed.n_tiles) * 3 * kTile);
   std::vector<int8_t> rounded(static_cast<size_t>(m.k));
@@ -116,7 +116,7 @@ class Packer {
 
   PackedMatrix Stem1() const;
   PackedMatrix Stem2() const;
-  Buffer Positions() const;
+  sotto::Buffer Positions() const;
   PackedLayer Layer(int i) const;
   PackedNorm Norm(const std::string& name, std::span<const float> steps) const;
 
@@ -205,10 +205,10 @@ PackedMatrix Packer::Stem2() const {
   return PackDense(m);
 }
 
-Buffer Packer::Positions() const {
+sotto::Buffer Packer::Positions() const {
   const int d = shape_.width;
   const auto table = Read("enc.pos", int64_t{shape_.positions()} * d);
-  Buffer tiles(static_cast<size_t>(shape_.rows()) * d * 2);
+  sotto::Buffer tiles(static_cast<size_t>(shape_.rows()) * d * 2);
   auto* out = tiles.As<BF16>();
   for (int t = 0; t < shape_.positions(); ++t)
     for (int c = 0; c < d; ++c)

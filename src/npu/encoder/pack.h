@@ -23,7 +23,7 @@ struct PackedMatrix {
   EncoderPrecision precision = EncoderPrecision::kBF16;
   int k_tiles = 0;
   int n_tiles = 0;
-  Buffer tiles;
+  sotto::Buffer tiles;
   std::vector<float> params;
 
   size_t tile_bytes() const {
@@ -54,7 +54,7 @@ struct PackedEncoder {
   // The first is bf16 in both precisions: its mark for the first row is a
   // large weight that would leave int8 nothing for the others.
   PackedMatrix stem1, stem2;
-  Buffer positions;  // bf16 tiles [row_tiles][width_tiles]
+  sotto::Buffer positions;  // bf16 tiles [row_tiles][width_tiles]
   std::vector<PackedLayer> layers;
   PackedNorm last;
 

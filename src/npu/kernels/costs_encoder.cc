@@ -269,7 +269,7 @@ Costs CostFinishI8I8(Ints ints) {
   return Finish(ints[0], ints[1], {true, ints[2] != 0, false, true});
 }
 Costs CostFinishI8Residual(Ints ints) {
-  return Finish(ints[0], ints[1], {true, false, true, false});
+  return Finish(ints[0], ints[1], {true, ints[2] != 0, true, false});
 }
 Costs CostFinishBf16Bf16(Ints ints) {
   return Finish(ints[0], ints[1], {false, ints[2] != 0, false, false});
@@ -278,7 +278,7 @@ Costs CostFinishBf16I8(Ints ints) {
   return Finish(ints[0], ints[1], {false, ints[2] != 0, false, true});
 }
 Costs CostFinishBf16Residual(Ints ints) {
-  return Finish(ints[0], ints[1], {false, false, true, false});
+  return Finish(ints[0], ints[1], {false, ints[2] != 0, true, false});
 }
 Costs CostMatmulBf16(Ints) {
   const int32_t shape[] = {64, 64, 64, 0};

@@ -52,16 +52,17 @@ void gemm_bf16(const Bf16* a, const Bf16* w, float* acc, int32_t m, int32_t k,
 void finish_i8_bf16(const int32_t* acc, const float* params, Bf16* out,
                     int32_t m, int32_t n, int32_t gelu);
 void finish_i8_i8(const int32_t* acc, const float* params, int8_t* out,
-                  int32_t m, int32_t n, int32_t gelu, int32_t scale_bits);
+                  int32_t m, int32_t n, int32_t gelu);
 void finish_i8_residual(const int32_t* acc, const float* params,
-                        const Bf16* residual, Bf16* out, int32_t m, int32_t n);
-void finish_bf16_bf16(const float* acc, const float* bias, Bf16* out, int32_t m,
-                      int32_t n, int32_t gelu);
-void finish_bf16_i8(const float* acc, const float* bias, int8_t* out, int32_t m,
-                    int32_t n, int32_t gelu, int32_t scale_bits);
-void finish_bf16_residual(const float* acc, const float* bias,
-                          const Bf16* residual, Bf16* out, int32_t m,
-                          int32_t n);
+                        const Bf16* residual, Bf16* out, int32_t m, int32_t n,
+                        int32_t gelu);
+void finish_bf16_bf16(const float* acc, const float* params, Bf16* out,
+                      int32_t m, int32_t n, int32_t gelu);
+void finish_bf16_i8(const float* acc, const float* params, int8_t* out,
+                    int32_t m, int32_t n, int32_t gelu);
+void finish_bf16_residual(const float* acc, const float* params,
+                          const Bf16* residual, Bf16* out, int32_t m, int32_t n,
+                          int32_t gelu);
 void matmul_bf16_64(const Bf16* a, const Bf16* b, Bf16* c, float* scratch);
 
 // flash.cc

@@ -217,9 +217,10 @@ TEST(NpuKernels, Int8EpiloguesScaleAddAndNarrow) {
   std::mt19937_64 random(5);
   std::uniform_int_distribution<int32_t> any(-33000000, 33000000);
   for (int32_t& x : acc) x = any(random);
-  std::vector<float> params = RandomFloats(2 * n, 6, 1e-7F);
+  std::vector<float> params = RandomFloats(3 * n, 6, 1e-7F);
   const std::vector<float> bias = RandomFloats(n, 7);
   std::copy(bias.begin(), bias.end(), params.begin() + n);
+  for (int i = 0; i < n; ++i) params[2 * n + i] = 20.0F + static_cast<float>(i);
   const Bf16s residual = ToBf16s(RandomFloats(m * n, 8));
   const auto value = [&](size_t at) {
     const size_t col = at / 32 % (n / 8) * 8 + at % 8;
@@ -229,18 +230,16 @@ TEST(NpuKernels, Int8EpiloguesScaleAddAndNarrow) {
   };
   Bf16s plain(m * n), gelu(m * n), sum(m * n);
   std::vector<int8_t> bytes(m * n), gelu_bytes(m * n);
-  const float inverse = 25.0F;
-  const int32_t inverse_bits = std::bit_cast<int32_t>(inverse);
   Call("finish_i8_bf16", {acc.data(), params.data(), plain.data()}, {m, n, 0});
   Call("finish_i8_bf16", {acc.data(), params.data(), gelu.data()}, {m, n, 1});
   Call("finish_i8_residual",
-       {acc.data(), params.data(), residual.data(), sum.data()}, {m, n});
-  Call("finish_i8_i8", {acc.data(), params.data(), bytes.data()},
-       {m, n, 0, inverse_bits});
+       {acc.data(), params.data(), residual.data(), sum.data()}, {m, n, 0});
+  Call("finish_i8_i8", {acc.data(), params.data(), bytes.data()}, {m, n, 0});
   Call("finish_i8_i8", {acc.data(), params.data(), gelu_bytes.data()},
-       {m, n, 1, inverse_bits});
+       {m, n, 1});
   for (size_t at = 0; at < acc.size(); ++at) {
     const auto [want, terms] = value(at);
+    const double inverse = params[2 * n + at / 32 % (n / 8) * 8 + at % 8];
     const double slack = 0x1p-15 * terms;
     ASSERT_NEAR(FromBf16(plain[at]), want, 0.5 * Bf16Step(want) * 1.01 + slack);
     const double g = ExactGelu(want);
@@ -258,17 +257,18 @@ TEST(NpuKernels, Int8EpiloguesScaleAddAndNarrow) {
 TEST(NpuKernels, Bf16EpiloguesAddAndNarrow) {
   const int m = 8, n = 48;
   const std::vector<float> acc = RandomFloats(m * n, 15, 2.0F);
-  const std::vector<float> bias = RandomFloats(n, 16);
+  std::vector<float> params = RandomFloats(3 * n, 16);
+  const float* bias = params.data() + n;
+  for (int i = 0; i < n; ++i) params[2 * n + i] = 20.0F + static_cast<float>(i);
   const Bf16s residual = ToBf16s(RandomFloats(m * n, 17));
   Bf16s plain(m * n), gelu(m * n), sum(m * n);
   std::vector<int8_t> bytes(m * n);
-  const int32_t scale = std::bit_cast<int32_t>(30.0F);
-  Call("finish_bf16_bf16", {acc.data(), bias.data(), plain.data()}, {m, n, 0});
-  Call("finish_bf16_bf16", {acc.data(), bias.data(), gelu.data()}, {m, n, 1});
+  Call("finish_bf16_bf16", {acc.data(), params.data(), plain.data()},
+       {m, n, 0});
+  Call("finish_bf16_bf16", {acc.data(), params.data(), gelu.data()}, {m, n, 1});
   Call("finish_bf16_residual",
-       {acc.data(), bias.data(), residual.data(), sum.data()}, {m, n});
-  Call("finish_bf16_i8", {acc.data(), bias.data(), bytes.data()},
-       {m, n, 0, scale});
+       {acc.data(), params.data(), residual.data(), sum.data()}, {m, n, 0});
+  Call("finish_bf16_i8", {acc.data(), params.data(), bytes.data()}, {m, n, 0});
   for (int i = 0; i < m; ++i) {
     for (int j = 0; j < n; ++j) {
       const size_t out = Blocked(i, j, n, 4, 8);
@@ -279,7 +279,9 @@ TEST(NpuKernels, Bf16EpiloguesAddAndNarrow) {
                   2 * Bf16Step(ExactGelu(want)) + Bf16Step(want) / 2);
       const double r = want + FromBf16(residual[out]);
       ASSERT_NEAR(FromBf16(sum[out]), r, 0.5 * Bf16Step(r) + slack);
-      ASSERT_NEAR(bytes[out], std::clamp(want * 30, -128.0, 127.0), 0.5 + 0.01);
+      ASSERT_NEAR(bytes[out],
+                  std::clamp(want * params[2 * n + j], -128.0, 127.0),
+                  0.5 + 0.01);
     }
   }
 }

@@ -92,11 +92,11 @@ SOTTO_INLINE void gemm_bf16_body(const bf16* a, const bf16* w, float* acc,
 
 // --- epilogues --------------------------------------------------------------
 //
-// params: f32 [2][n]: multipliers, biases. value = sum * multiplier + bias,
-// then GELU where asked, then
+// params: f32 [3][n]: multipliers (int8 only), biases, scales. value = sum *
+// multiplier + bias, then GELU where asked, then
 //   bf16: rounded to nearest even;
 //   residual: plus the residual in f32, then bf16;
-//   i8: times the scale, rounded to nearest even, saturated.
+//   i8: times the channel's scale, rounded to nearest even, saturated.
 // A block of 4x8 outputs is two vectors of two rows.
 
 struct BlockValues {
@@ -133,24 +133,24 @@ struct FloatSums {
 
 struct Bf16Out {
   bf16* out;
-  SOTTO_INLINE void Store(int at, const BlockValues& v) const {
+  SOTTO_INLINE void Store(int at, const BlockValues& v, int) const {
     vec::store_v(out + at, vec::concat(ToHalves(v.low), ToHalves(v.high)));
   }
 };
 struct ResidualOut {
   const bf16* residual;
   bf16* out;
-  SOTTO_INLINE void Store(int at, const BlockValues& v) const {
+  SOTTO_INLINE void Store(int at, const BlockValues& v, int j) const {
     const Floats low = ToFloats(vec::load_v<16>(residual + at));
     const Floats high = ToFloats(vec::load_v<16>(residual + at + 16));
-    Bf16Out{out}.Store(at, {vec::add(v.low, low), vec::add(v.high, high)});
+    Bf16Out{out}.Store(at, {vec::add(v.low, low), vec::add(v.high, high)}, j);
   }
 };
 struct Int8Out {
   int8_t* out;
-  float scale;
-  SOTTO_INLINE void Store(int at, const BlockValues& v) const {
-    const Floats factor = Float16(scale);
+  const float* scales;
+  SOTTO_INLINE void Store(int at, const BlockValues& v, int j) const {
+    const Floats factor = TwoRows(scales + j * 8);
     vec::store_v(out + at, PackInt8(ToInt8Range(MulTwo(v.low, factor)),
                                     ToInt8Range(MulTwo(v.high, factor))));
   }
@@ -168,22 +168,22 @@ SOTTO_INLINE void Epilogue(const Source& source, const float* params,
       v.low = Result(MacTwo(Sums(bias), SplitTwo(v.low), multiplier));
       v.high = Result(MacTwo(Sums(bias), SplitTwo(v.high), multiplier));
       if (gelu) v = {Gelu(v.low), Gelu(v.high)};
-      sink.Store((i * (n / 8) + j) * 32, v);
+      sink.Store((i * (n / 8) + j) * 32, v, j);
     }
   }
 }
 // bf16 sums need no multiplier.
 template <typename Sink>
-SOTTO_INLINE void BiasEpilogue(const FloatSums& source, const float* bias,
+SOTTO_INLINE void BiasEpilogue(const FloatSums& source, const float* params,
                                const Sink& sink, int m, int n, bool gelu) {
   SetProductionModes();
   for (int j = 0; j < n / 8; ++j) {
-    const Floats b = TwoRows(bias + j * 8);
+    const Floats b = TwoRows(params + n + j * 8);
     for (int i = 0; i < m / 4; ++i) {
       BlockValues v = source.Block(i, j);
       v = {vec::add(v.low, b), vec::add(v.high, b)};
       if (gelu) v = {Gelu(v.low), Gelu(v.high)};
-      sink.Store((i * (n / 8) + j) * 32, v);
+      sink.Store((i * (n / 8) + j) * 32, v, j);
     }
   }
 }
@@ -193,32 +193,32 @@ SOTTO_INLINE void finish_i8_bf16_body(const int32_t* acc, const float* params,
   Epilogue(IntSums{acc, n}, params, Bf16Out{out}, m, n, gelu != 0);
 }
 SOTTO_INLINE void finish_i8_i8_body(const int32_t* acc, const float* params,
-                                    int8_t* out, int m, int n, int gelu,
-                                    int scale_bits) {
-  Epilogue(IntSums{acc, n}, params, Int8Out{out, FloatOfBits(scale_bits)}, m, n,
+                                    int8_t* out, int m, int n, int gelu) {
+  Epilogue(IntSums{acc, n}, params, Int8Out{out, params + 2 * n}, m, n,
            gelu != 0);
 }
 SOTTO_INLINE void finish_i8_residual_body(const int32_t* acc,
                                           const float* params,
                                           const bf16* residual, bf16* out,
-                                          int m, int n) {
-  Epilogue(IntSums{acc, n}, params, ResidualOut{residual, out}, m, n, false);
+                                          int m, int n, int gelu) {
+  Epilogue(IntSums{acc, n}, params, ResidualOut{residual, out}, m, n,
+           gelu != 0);
 }
-SOTTO_INLINE void finish_bf16_bf16_body(const float* acc, const float* bias,
+SOTTO_INLINE void finish_bf16_bf16_body(const float* acc, const float* params,
                                         bf16* out, int m, int n, int gelu) {
-  BiasEpilogue(FloatSums{acc, n}, bias, Bf16Out{out}, m, n, gelu != 0);
+  BiasEpilogue(FloatSums{acc, n}, params, Bf16Out{out}, m, n, gelu != 0);
 }
-SOTTO_INLINE void finish_bf16_i8_body(const float* acc, const float* bias,
-                                      int8_t* out, int m, int n, int gelu,
-                                      int scale_bits) {
-  BiasEpilogue(FloatSums{acc, n}, bias, Int8Out{out, FloatOfBits(scale_bits)},
-               m, n, gelu != 0);
+SOTTO_INLINE void finish_bf16_i8_body(const float* acc, const float* params,
+                                      int8_t* out, int m, int n, int gelu) {
+  BiasEpilogue(FloatSums{acc, n}, params, Int8Out{out, params + 2 * n}, m, n,
+               gelu != 0);
 }
-SOTTO_INLINE void finish_bf16_residual_body(const float* acc, const float* bias,
+SOTTO_INLINE void finish_bf16_residual_body(const float* acc,
+                                            const float* params,
                                             const bf16* residual, bf16* out,
-                                            int m, int n) {
-  BiasEpilogue(FloatSums{acc, n}, bias, ResidualOut{residual, out}, m, n,
-               false);
+                                            int m, int n, int gelu) {
+  BiasEpilogue(FloatSums{acc, n}, params, ResidualOut{residual, out}, m, n,
+               gelu != 0);
 }
 
 // 64x64x64 in one call: bf16 in and out, no bias. scratch: the f32 sums.
@@ -228,7 +228,7 @@ SOTTO_INLINE void matmul_bf16_64_body(const bf16* a, const bf16* b, bf16* c,
   SetProductionModes();
   for (int i = 0; i < 16; ++i) {
     for (int j = 0; j < 8; ++j) {
-      Bf16Out{c}.Store((i * 8 + j) * 32, FloatSums{scratch, 64}.Block(i, j));
+      Bf16Out{c}.Store((i * 8 + j) * 32, FloatSums{scratch, 64}.Block(i, j), j);
     }
   }
 }
@@ -252,24 +252,25 @@ SOTTO_KERNEL(finish_i8_bf16,
              (acc, params, out, m, n, gelu))
 SOTTO_KERNEL(finish_i8_i8,
              (const int32_t* acc, const float* params, int8_t* out, int32_t m,
-              int32_t n, int32_t gelu, int32_t scale_bits),
-             (acc, params, out, m, n, gelu, scale_bits))
+              int32_t n, int32_t gelu),
+             (acc, params, out, m, n, gelu))
 SOTTO_KERNEL(finish_i8_residual,
              (const int32_t* acc, const float* params,
-              const vec::bf16* residual, vec::bf16* out, int32_t m, int32_t n),
-             (acc, params, residual, out, m, n))
+              const vec::bf16* residual, vec::bf16* out, int32_t m, int32_t n,
+              int32_t gelu),
+             (acc, params, residual, out, m, n, gelu))
 SOTTO_KERNEL(finish_bf16_bf16,
-             (const float* acc, const float* bias, vec::bf16* out, int32_t m,
+             (const float* acc, const float* params, vec::bf16* out, int32_t m,
               int32_t n, int32_t gelu),
-             (acc, bias, out, m, n, gelu))
+             (acc, params, out, m, n, gelu))
 SOTTO_KERNEL(finish_bf16_i8,
-             (const float* acc, const float* bias, int8_t* out, int32_t m,
-              int32_t n, int32_t gelu, int32_t scale_bits),
-             (acc, bias, out, m, n, gelu, scale_bits))
+             (const float* acc, const float* params, int8_t* out, int32_t m,
+              int32_t n, int32_t gelu),
+             (acc, params, out, m, n, gelu))
 SOTTO_KERNEL(finish_bf16_residual,
-             (const float* acc, const float* bias, const vec::bf16* residual,
-              vec::bf16* out, int32_t m, int32_t n),
-             (acc, bias, residual, out, m, n))
+             (const float* acc, const float* params, const vec::bf16* residual,
+              vec::bf16* out, int32_t m, int32_t n, int32_t gelu),
+             (acc, params, residual, out, m, n, gelu))
 SOTTO_KERNEL(matmul_bf16_64,
              (const vec::bf16* a, const vec::bf16* b, vec::bf16* c,
               float* scratch),

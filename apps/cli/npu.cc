@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+// sotto npu: kernels, designs, the simulated array, packages, scales.
+#include "apps/cli/npu.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/common.h"
+#include "base/did_you_mean.h"
+#include "base/error.h"
+#include "npu/design/designs.h"
+#include "npu/design/planner.h"
+#include "npu/emit/build.h"
+#include "npu/emit/mlir.h"
+#include "npu/host/xrt_device.h"
+#include "npu/run/kernel_run.h"
+#include "npu/sim/device.h"
+
+namespace sotto::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+const npu::KernelInfo& KernelNamed(const std::string& name) {
+  if (const npu::KernelInfo* kernel = npu::FindKernel(name)) return *kernel;
+  std::vector<std::string_view> names;
+  for (const npu::KernelInfo& k : npu::Kernels()) names.push_back(k.name);
+  Fail(ErrorCode::kBadInput, "no NPU kernel named {}{}", name,
+       DidYouMean(name, names));
+}
+
+std::string ArgText(const npu::KernelArg& arg) {
+  switch (arg.kind) {
+    case npu::KernelArg::Kind::kInt:
+      return "int";
+    case npu::KernelArg::Kind::kIn:
+      break;
+    case npu::KernelArg::Kind::kOut:
+      return fmt::format("out {}[{}]", arg.type,
+                         arg.elements ? std::to_string(arg.elements) : "");
+    case npu::KernelArg::Kind::kInOut:
+      return fmt::format("inout {}[{}]", arg.type,
+                         arg.elements ? std::to_string(arg.elements) : "");
+  }
+  return fmt::format("{}[{}]", arg.type,
+                     arg.elements ? std::to_string(arg.elements) : "");
+}
+
+int ListKernels(bool json) {
+  ordered_json list = ordered_json::array();
+  for (const npu::KernelInfo& k : npu::Kernels()) {
+    std::vector<std::string> args;
+    for (const npu::KernelArg& arg : k.args) args.push_back(ArgText(arg));
+    if (json) {
+      list.push_back({{"name", k.name},
+                      {"arguments", args},
+                      {"stack_bytes", k.frame_bytes},
+                      {"program_bytes", k.code_bytes},
+                      {"compat", k.compat}});
+      continue;
+    }
+    std::cout << fmt::format("{:28} stack {:5}  program {:5}  {}({})\n", k.name,
+                             k.frame_bytes, k.code_bytes,
+                             k.compat ? "compat " : "", fmt::join(args, ", "));
+  }
+  if (json) std::cout << list.dump(1) << '\n';
+  return kDone;
+}
+
+int ListDesigns() {
+  for (const npu::DesignInfo& d : npu::Designs())
+    std::cout << fmt::format("{:26} {}\n", d.name, d.what);
+  std::cout << "single/KERNEL              any kernel on one core\n";
+  return kDone;
+}
+
+void PrintRun(const npu::KernelRunResult& run, bool json) {
+  const char* tag = run.modelled ? "modelled" : "measured";
+  if (json) {
+    ordered_json out = {{"kernel", run.kernel},
+                        {"device", run.device},
+                        {"tag", tag},
+                        {"iterations", run.iterations},
+                        {"ms",
+                         {{"mean", run.ms.mean},
+                          {"std", run.ms.std},
+                          {"min", run.ms.min},
+                          {"max", run.ms.max},
+                          {"p95", run.ms.p95}}},
+                        {"compared_bytes", run.compared_bytes},
+                        {"wrong_bytes", run.wrong_bytes}};
+    if (run.modelled) out["clock_ghz"] = run.clock_ghz;
+    if (run.report) out["array_cycles"] = run.report->cycles;
+    std::cout << out.dump(1) << '\n';
+    return;
+  }
+  std::cout << fmt::format(
+      "{} on {}, {} runs{}\n"
+      "  ms, {}: mean {:.4f}  std {:.4f}  min {:.4f}  max {:.4f}  p95 {:.4f}\n",
+      run.kernel, run.device, run.iterations,
+      run.modelled ? fmt::format(", {} GHz", run.clock_ghz) : "", tag,
+      run.ms.mean, run.ms.std, run.ms.min, run.ms.max, run.ms.p95);
+  if (run.report)
+    std::cout << fmt::format("  array {} cycles, modelled\n",
+                             run.report->cycles);
+  std::cout << (run.wrong_bytes == 0
+                    ? fmt::format("  all {} bytes as the kernel gives them\n",
+                                  run.compared_bytes)
+                    : fmt::format("  WRONG: {} bytes differ; {}\n",
+                                  run.wrong_bytes, run.first_wrong));
+}
+
+class NpuCommand : public Command {
+ public:
+  void Describe(CLI::App& app) override {
+    app.description(
+        "The AMD NPU (Phoenix, Hawk Point) and its simulator.\n"
+        "  kernels            list the kernels\n"
+        "  designs            list the designs\n"
+        "  design NAME        print a design as MLIR (--generic: for "
+        "mlir-opt)\n"
+        "  plan NAME          print its memory maps, use of the array, stream\n"
+        "  simulate NAME      run it on the simulated array: cycles, per tile\n"
+        "  run KERNEL         run one kernel, compared, with times\n"
+        "  bench              the same for every kernel that runs alone\n"
+        "  build NAME         compile it for a real NPU (Peano, aiecc)\n"
+        "  tools              what of the NPU's tools this machine has\n"
+        "  calibrate FILE...  find a model's int8 scales from speech\n"
+        "`sotto doctor --npu` examines a real NPU.");
+    app.add_option("action", action_, "what to do")->required();
+    app.add_option("names", names_, "kernel, design or files");
+    app.add_option("--device", device_, "sim, or npu: the real one");
+    app.add_option("--xclbin", xclbin_,
+                   "the kernel's package, for --device npu")
+        ->type_name("FILE");
+    app.add_option("--ints", ints_, "the kernel's integer arguments")
+        ->delimiter(',');
+    app.add_option("--elements", elements_,
+                   "sizes of its buffers where the kernel leaves them open")
+        ->delimiter(',');
+    app.add_option("--warm-up", warm_up_, "runs before those that count");
+    app.add_option("--iterations", iterations_, "runs that count");
+    app.add_option("--seed", seed_, "of the random data");
+    app.add_option("--clock", clock_, "GHz of the simulated array");
+    app.add_option("--svg", svg_, "write the simulated run as a picture")
+        ->type_name("FILE");
+    app.add_option("--out", out_, "folder for build, file for calibrate");
+    app.add_option("--generic", generic_, "MLIR in generic form");
+    app.add_option("--json", json_, "print JSON");
+    app.add_option("--model", model_, "model to calibrate");
+    app.add_option("--windows", windows_, "windows of 30 s to calibrate on");
+  }
+
+  int Run() override {
+    if (action_ == "kernels") return ListKernels(json_);
+    if (action_ == "designs") return ListDesigns();
+    if (action_ == "design") return PrintDesign();
+    if (action_ == "plan") return PrintPlan();
+    if (action_ == "simulate") return Simulate();
+    if (action_ == "run") return RunOne(KernelNamed(Name()));
+    if (action_ == "bench") return Bench();
+    if (action_ == "build") return Build();
+    if (action_ == "tools") {
+      std::cout << npu::ToJson(npu::ProbeEnvironment()) << '\n';
+      return kDone;
+    }
+    if (action_ == "calibrate")
+      return Calibrate(
+          {.model = model_, .files = names_, .out = out_, .windows = windows_});
+    static constexpr std::string_view kActions[] = {
+        "kernels", "designs", "design", "plan",  "simulate",
+        "run",     "bench",   "build",  "tools", "calibrate"};
+    Fail(ErrorCode::kBadInput, "sotto npu has no {}{}", action_,
+         DidYouMean(action_, kActions));
+  }
+
+ private:
+  const std::string& Name() const {
+    if (names_.size() != 1)
+      Fail(ErrorCode::kBadInput, "sotto npu {} takes one name", action_);
+    return names_.front();
+  }
+
+  int PrintDesign() const {
+    const npu::Design design = npu::MakeDesign(Name());
+    std::cout << npu::EmitMlir(
+        design, npu::MakePlan(design),
+        generic_ ? npu::MlirForm::kGeneric : npu::MlirForm::kCustom);
+    return kDone;
+  }
+
+  int PrintPlan() const {
+    const npu::Plan plan = npu::MakePlan(npu::MakeDesign(Name()));
+    std::cout << npu::MemoryMap(plan) << '\n'
+              << npu::UsageReport(plan) << '\n'
+              << npu::ToString(plan.stream);
+    return kDone;
+  }
+
+  npu::SimOptions Sim() const {
+    npu::SimOptions options;
+    if (!(clock_ > 0 && clock_ <= 4))
+      Fail(ErrorCode::kBadInput, "--clock is {}, want GHz above 0, at most 4",
+           clock_);
+    options.parameters.clock_ghz = clock_;
+    options.trace = !svg_.empty();
+    return options;
+  }
+
+  int Simulate() const {
+    SimulateDesign(
+        {.name = Name(), .options = Sim(), .seed = seed_, .svg = svg_});
+    return kDone;
+  }
+
+  npu::KernelRunOptions RunOptions() const {
+    npu::KernelRunOptions options;
+    options.design.ints = ints_;
+    options.design.elements = elements_;
+    options.warm_up = warm_up_;
+    options.iterations = iterations_;
+    options.seed = seed_;
+    return options;
+  }
+
+  std::unique_ptr<npu::Device> OpenDevice() const {
+    if (device_ == "sim") return std::make_unique<npu::SimDevice>(Sim());
+    if (device_ != "npu")
+      Fail(ErrorCode::kBadInput, "--device is {}, want sim or npu", device_);
+    const auto plugin = npu::FindXrtPlugin();
+    if (plugin.empty())
+      Fail(ErrorCode::kUnsupported,
+           "npu: libsotto_xrt.so was not built; see sotto doctor --npu");
+    return npu::OpenXrtDevice(npu::LoadXrtPlugin(plugin));
+  }
+
+  int RunOne(const npu::KernelInfo& kernel) const {
+    const auto device = OpenDevice();
+    const auto run = npu::RunKernel(*device, kernel, RunOptions(), xclbin_);
+    PrintRun(run, json_);
+    return run.wrong_bytes == 0 ? kDone : kFailed;
+  }
+
+  // Kernels with all sizes fixed run as they are; the others want --elements
+  // and are left to `run`.
+  int Bench() const {
+    const auto device = OpenDevice();
+    bool well = true;
+    for (const npu::KernelInfo& kernel : npu::Kernels()) {
+      bool open = false;
+      for (const npu::KernelArg& arg : kernel.args)
+        open = open ||
+               (arg.kind != npu::KernelArg::Kind::kInt && arg.elements == 0);
+      if (open) continue;
+      npu::KernelRunOptions options = RunOptions();
+      options.design.ints.assign(kernel.args.size(), 4);
+      const auto run = npu::RunKernel(*device, kernel, options, xclbin_);
+      PrintRun(run, json_);
+      well = well && run.wrong_bytes == 0;
+    }
+    return well ? kDone : kFailed;
+  }
+
+  int Build() const {
+    if (out_.empty())
+      Fail(ErrorCode::kBadInput, "sotto npu build wants --out FOLDER");
+    const npu::Design design = npu::MakeDesign(Name());
+    npu::BuildOptions options;
+    options.folder = out_;
+    options.progress = [](int step, int steps, const std::string& what) {
+      std::cerr << fmt::format("[{}/{}] {}\n", step, steps, what);
+    };
+    const auto built =
+        npu::BuildPackage(design, npu::ProbeEnvironment(), options);
+    std::cout << built.manifest.string() << '\n';
+    return kDone;
+  }
+
+  std::string action_;
+  std::vector<std::string> names_;
+  std::string device_ = "sim";
+  std::string xclbin_;
+  std::vector<int32_t> ints_;
+  std::vector<int64_t> elements_;
+  int warm_up_ = 3;
+  int iterations_ = 10;
+  uint64_t seed_ = 42;
+  double clock_ = 1.0;
+  std::string svg_;
+  std::string out_;
+  bool generic_ = false;
+  bool json_ = false;
+  std::string model_ = "tiny.en";
+  int windows_ = 16;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeNpu() { return std::make_unique<NpuCommand>(); }
+
+}  // namespace sotto::cli

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/common.h"
+#include "apps/cli/files.h"
+#include "apps/cli/npu.h"
+#include "audio/decode.h"
+#include "audio/mel_source.h"
+#include "base/cpu.h"
+#include "base/error.h"
+#include "engine/calibrate.h"
+#include "model/weights.h"
+
+namespace sotto::cli {
+
+int Calibrate(const CalibrateRequest& request) {
+  if (request.files.empty())
+    Fail(ErrorCode::kBadInput,
+         "sotto npu calibrate wants speech: audio files or folders of them");
+  if (request.windows < 1)
+    Fail(ErrorCode::kBadInput, "--windows is {}, want 1 or more",
+         request.windows);
+  bool all_done = true;
+  const auto files = ExpandFiles(request.files, &all_done);
+  const auto store = WeightStore::Load(FindModel(request.model));
+  Calibrator calibrator(*store, UsableCores());
+  const int n_mels = store->spec().n_mels;
+  std::vector<float> mel(static_cast<size_t>(n_mels) * 3000);
+  // Round the files, a window from each, so that no speaker fills the table.
+  for (int round = 0; calibrator.result().windows < request.windows; ++round) {
+    const int before = calibrator.result().windows;
+    for (const auto& file : files) {
+      if (calibrator.result().windows >= request.windows) break;
+      AudioReader reader(file);
+      const MelSource sound(reader, n_mels);
+      if (sound.content_frames() <= int64_t{3000} * round) continue;
+      sound.Window(int64_t{3000} * round, mel);
+      calibrator.See(mel);
+      std::cerr << fmt::format("\r{} of {} windows",
+                               calibrator.result().windows, request.windows);
+    }
+    if (calibrator.result().windows == before) break;
+  }
+  std::cerr << '\n';
+  if (calibrator.result().windows == 0)
+    Fail(ErrorCode::kBadInput, "no sound in the files to calibrate on");
+  std::filesystem::path out = request.out;
+  if (out.empty()) {
+    const auto& weights = store->path();
+    out = (std::filesystem::is_directory(weights) ? weights
+                                                  : weights.parent_path()) /
+          npu::kCalibrationFile;
+  }
+  calibrator.result().Save(out);
+  std::cout << fmt::format("{}: {} windows\n", out.string(),
+                           calibrator.result().windows);
+  return all_done ? kDone : kFailed;
+}
+
+}  // namespace sotto::cli

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include <cstring>
+#include <iostream>
+#include <random>
+
+#include "apps/cli/npu.h"
+#include "base/error.h"
+#include "npu/design/designs.h"
+#include "npu/design/planner.h"
+#include "npu/sim/trace.h"
+
+namespace sotto::cli {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+// Random inputs, patterned outputs.
+std::vector<Bytes> MakeBuffers(const npu::Design& design, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<Bytes> buffers;
+  for (const npu::HostBufferDesign& b : design.host_buffers) {
+    Bytes& bytes = buffers.emplace_back(static_cast<size_t>(b.bytes));
+    for (std::byte& x : bytes)
+      x = b.output ? std::byte{0xA5} : static_cast<std::byte>(random());
+  }
+  return buffers;
+}
+
+npu::SimRun RunOnce(npu::Array& array, const npu::TxnStream& stream,
+                    std::vector<Bytes>* buffers) {
+  std::vector<std::span<std::byte>> spans;
+  for (Bytes& b : *buffers) spans.emplace_back(b);
+  npu::SimRun run = array.Run(stream, spans);
+  if (run.state != npu::RunState::kCompleted)
+    Fail(ErrorCode::kDevice, "{}: {}", npu::Name(run.state), run.detail);
+  return run;
+}
+
+}  // namespace
+
+void SimulateDesign(const SimulateRequest& request) {
+  const npu::Design design = npu::MakeDesign(request.name);
+  const npu::Plan plan = npu::MakePlan(design);
+  npu::SimOptions options = request.options;
+  options.corrupting_stack = design.compat;
+  npu::Array array(std::make_shared<const npu::ArrayConfig>(plan.config),
+                   options);
+  std::vector<Bytes> first = MakeBuffers(design, request.seed);
+  std::vector<Bytes> second = first;
+  RunOnce(array, plan.stream, &first);
+  const npu::SimRun run = RunOnce(array, plan.stream, &second);
+  std::cout << fmt::format("{}: {}\n", design.name, design.what)
+            << npu::ToString(run.report);
+  if (first == second)
+    std::cout << "two runs on the same data: equal\n";
+  else
+    std::cout << "two runs on the same data: DIFFERENT (a stack that "
+                 "overflows into a buffer does that)\n";
+}
+
+}  // namespace sotto::cli
