@@ -10,6 +10,7 @@ set(SOTTO_FUZZ_TARGETS
   graph_text
   hub_json
   kernels
+  npu_scales
   openai_pt
   ops_program
   plan

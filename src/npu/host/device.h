@@ -30,6 +30,10 @@ enum class RunState : uint8_t {
 };
 std::string_view Name(RunState state);
 
+// Arguments of the kernel: opcode, instructions, their length, data.
+inline constexpr int kInstructionGroup = 1;
+inline constexpr int kFirstDataGroup = 3;
+
 // What is loaded into the array: the simulator takes the configuration, a real
 // device the package made from it. The hash binds them.
 struct Image {
@@ -65,6 +69,8 @@ struct RunResult {
 class Context {
  public:
   virtual ~Context() = default;
+  // `group`: the argument of the kernel that the buffer will be, which decides
+  // the memory it lies in: kInstructionGroup, or kFirstDataGroup + i.
   virtual std::unique_ptr<HostBuffer> MakeBuffer(HostBuffer::Kind kind,
                                                  size_t bytes, int group) = 0;
   // Opcode 3, the instruction buffer, its length in words, the data buffers.

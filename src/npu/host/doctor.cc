@@ -248,13 +248,13 @@ std::vector<Finding> ExamineRun(const SottoXrtApi& api, const TestRun& run) {
     const auto context = device->Open(run.image);
     const auto& words = run.image.instructions;
     const auto code = context->MakeBuffer(HostBuffer::Kind::kInstructions,
-                                          4 * words.size(), 0);
+                                          4 * words.size(), kInstructionGroup);
     std::memcpy(code->bytes().data(), words.data(), 4 * words.size());
     code->SyncToDevice();
-    const auto in =
-        context->MakeBuffer(HostBuffer::Kind::kData, run.input.size(), 0);
-    const auto out =
-        context->MakeBuffer(HostBuffer::Kind::kData, run.want.size(), 1);
+    const auto in = context->MakeBuffer(HostBuffer::Kind::kData,
+                                        run.input.size(), kFirstDataGroup);
+    const auto out = context->MakeBuffer(HostBuffer::Kind::kData,
+                                         run.want.size(), kFirstDataGroup + 1);
     std::copy(run.input.begin(), run.input.end(), in->bytes().begin());
     std::fill(out->bytes().begin(), out->bytes().end(), std::byte{0x5A});
     in->SyncToDevice();

@@ -44,10 +44,11 @@ struct Buffers {
 Buffers MakeBuffers(Context& context, std::span<const uint32_t> words,
                     size_t bytes) {
   Buffers b;
-  b.code =
-      context.MakeBuffer(HostBuffer::Kind::kInstructions, 4 * words.size(), 0);
-  b.in = context.MakeBuffer(HostBuffer::Kind::kData, bytes, 0);
-  b.out = context.MakeBuffer(HostBuffer::Kind::kData, bytes, 1);
+  b.code = context.MakeBuffer(HostBuffer::Kind::kInstructions, 4 * words.size(),
+                              kInstructionGroup);
+  b.in = context.MakeBuffer(HostBuffer::Kind::kData, bytes, kFirstDataGroup);
+  b.out =
+      context.MakeBuffer(HostBuffer::Kind::kData, bytes, kFirstDataGroup + 1);
   std::memcpy(b.code->bytes().data(), words.data(), 4 * words.size());
   b.code->SyncToDevice();
   return b;

@@ -16,8 +16,6 @@ namespace sotto::npu {
 namespace {
 
 constexpr uint64_t kOpcode = 3;  // run the instruction stream
-constexpr int kInstructionArgument = 1;
-constexpr int kFirstDataArgument = 3;
 
 // A handle of the table with the function that closes it.
 class Handle {
@@ -95,16 +93,13 @@ class XrtContext : public Context {
     kernel_ = Handle(made, api_.close_kernel);
   }
 
-  // `group`: which data buffer of the run this is, from 0.
   std::unique_ptr<HostBuffer> MakeBuffer(HostBuffer::Kind kind, size_t bytes,
                                          int group) override {
     const bool code = kind == HostBuffer::Kind::kInstructions;
-    const int argument =
-        code ? kInstructionArgument : kFirstDataArgument + group;
-    const int bank = api_.group_id(kernel_.get(), argument);
+    const int bank = api_.group_id(kernel_.get(), group);
     if (bank < 0) {
       Fail(ErrorCode::kDevice,
-           "npu: the kernel has no memory bank for argument {}", argument);
+           "npu: the kernel has no memory bank for argument {}", group);
     }
     void* buffer = nullptr;
     void* mapped = nullptr;

@@ -44,7 +44,8 @@ std::map<std::string, sotto::Buffer> Reference(
     const std::map<std::string, sotto::Buffer>& inputs) {
   std::map<std::string, sotto::Buffer> outputs;
   for (const HostBufferDesign& b : design.host_buffers)
-    if (b.output) outputs.emplace(b.name, sotto::Buffer(static_cast<size_t>(b.bytes)));
+    if (b.output)
+      outputs.emplace(b.name, sotto::Buffer(static_cast<size_t>(b.bytes)));
   const std::vector<KernelBuffer> buffers = BuffersOf(kernel, options);
   std::vector<int32_t> ints = options.ints;
   ints.resize(kernel.args.size() - buffers.size(), 2048);
@@ -136,9 +137,9 @@ KernelRunResult RunKernel(Device& device, const KernelInfo& kernel,
   std::vector<std::unique_ptr<HostBuffer>> owned;
   std::vector<HostBuffer*> data;
   for (const HostBufferDesign& b : design.host_buffers) {
-    owned.push_back(context->MakeBuffer(HostBuffer::Kind::kData,
-                                        static_cast<size_t>(b.bytes),
-                                        static_cast<int>(data.size())));
+    owned.push_back(context->MakeBuffer(
+        HostBuffer::Kind::kData, static_cast<size_t>(b.bytes),
+        kFirstDataGroup + static_cast<int>(data.size())));
     data.push_back(owned.back().get());
     if (b.output)
       outputs[b.name] = data.back();
@@ -160,8 +161,9 @@ KernelRunResult RunKernel(Device& device, const KernelInfo& kernel,
   }
   const auto want = Reference(kernel, options.design, design, inputs);
 
-  const auto code = context->MakeBuffer(HostBuffer::Kind::kInstructions,
-                                        4 * image.instructions.size(), 0);
+  const auto code =
+      context->MakeBuffer(HostBuffer::Kind::kInstructions,
+                          4 * image.instructions.size(), kInstructionGroup);
   std::memcpy(code->bytes().data(), image.instructions.data(),
               4 * image.instructions.size());
   code->SyncToDevice();

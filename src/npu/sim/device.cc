@@ -13,8 +13,6 @@ namespace sotto::npu {
 namespace {
 
 // Memory banks of the kernel's arguments: instructions, then bo0 and on.
-constexpr int kInstructionGroup = 1;
-constexpr int kFirstDataGroup = 3;
 
 class SimBuffer : public HostBuffer {
  public:
