@@ -35,4 +35,5 @@ TextOf TextOfTokens(const Tokenizer& tokenizer);
 // translation asked of an English-only model, a token id out of range.
 DecodePlan MakeDecodePlan(const Options& options, const Tokenizer& tokenizer);
 
+
 }  // namespace sotto

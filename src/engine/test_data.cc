@@ -15,10 +15,11 @@ using nlohmann::json;
 OracleResult ReadResult(const json& value) {
   OracleResult result{value.at("text"), value.at("language"), {}};
   for (const json& s : value.at("segments"))
-    result.segments.push_back(
-        {s.at("seek"), s.at("start"), s.at("end"), s.at("tokens"), s.at("text"),
-         s.at("temperature"), s.at("avg_logprob"), s.at("no_speech_prob"),
-         s.at("compression_ratio")});
+    result.segments.push_back({s.at("seek"), s.at("start"), s.at("end"),
+                               s.at("tokens"), s.at("text"),
+                               s.at("temperature"), s.at("avg_logprob"),
+                               s.at("no_speech_prob"),
+                               s.at("compression_ratio")});
   return result;
 }
 

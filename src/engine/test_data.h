@@ -35,8 +35,8 @@ struct OracleResult {
 };
 
 struct OracleClip {
-  std::string file;            // relative to the data folder
-  std::string member;          // name inside the zip; empty where it is no zip
+  std::string file;    // relative to the data folder
+  std::string member;  // name inside the zip; empty where it is no zip
   std::string given_language;  // empty: the model detects it
   std::string reference;
   std::map<std::string, OracleResult> results;  // by option set
