@@ -19,6 +19,7 @@
 #include "npu/host/xrt_device.h"
 #include "npu/run/kernel_run.h"
 #include "npu/sim/device.h"
+#include "npu/sim/validate.h"
 
 namespace sotto::cli {
 namespace {
@@ -127,6 +128,7 @@ class NpuCommand : public Command {
         "  simulate NAME      run it on the simulated array: cycles, per tile\n"
         "  run KERNEL         run one kernel, compared, with times\n"
         "  bench              the same for every kernel that runs alone\n"
+        "  validate           the simulator against published measurements\n"
         "  build NAME         compile it for a real NPU (Peano, aiecc)\n"
         "  tools              what of the NPU's tools this machine has\n"
         "  calibrate FILE...  find a model's int8 scales from speech\n"
@@ -146,7 +148,7 @@ class NpuCommand : public Command {
     app.add_option("--iterations", iterations_, "runs that count");
     app.add_option("--seed", seed_, "of the random data");
     app.add_option("--clock", clock_, "GHz of the simulated array");
-    app.add_option("--svg", svg_, "write the simulated run as a picture")
+    app.add_option("--svg", svg_, "write the simulated run as two pictures: times, and FILE-map")
         ->type_name("FILE");
     app.add_option("--out", out_, "folder for build, file for calibrate");
     app.add_option("--generic", generic_, "MLIR in generic form");
@@ -164,6 +166,10 @@ class NpuCommand : public Command {
     if (action_ == "run") return RunOne(KernelNamed(Name()));
     if (action_ == "bench") return Bench();
     if (action_ == "build") return Build();
+    if (action_ == "validate") {
+      std::cout << npu::ValidationTable(npu::Validate(Sim().parameters));
+      return kDone;
+    }
     if (action_ == "tools") {
       std::cout << npu::ToJson(npu::ProbeEnvironment()) << '\n';
       return kDone;
@@ -173,7 +179,7 @@ class NpuCommand : public Command {
           {.model = model_, .files = names_, .out = out_, .windows = windows_});
     static constexpr std::string_view kActions[] = {
         "kernels", "designs", "design", "plan",  "simulate",
-        "run",     "bench",   "build",  "tools", "calibrate"};
+        "run",     "bench",   "validate", "build", "tools", "calibrate"};
     Fail(ErrorCode::kBadInput, "sotto npu has no {}{}", action_,
          DidYouMean(action_, kActions));
   }

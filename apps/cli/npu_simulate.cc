@@ -7,8 +7,10 @@
 
 #include "apps/cli/npu.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "npu/design/designs.h"
 #include "npu/design/planner.h"
+#include "npu/sim/svg.h"
 #include "npu/sim/trace.h"
 
 namespace sotto::cli {
@@ -53,6 +55,15 @@ void SimulateDesign(const SimulateRequest& request) {
   const npu::SimRun run = RunOnce(array, plan.stream, &second);
   std::cout << fmt::format("{}: {}\n", design.name, design.what)
             << npu::ToString(run.report);
+  if (!request.svg.empty()) {
+    const std::filesystem::path timeline = request.svg;
+    std::filesystem::path map = timeline;
+    map.replace_filename(timeline.stem().string() + "-map.svg");
+    WriteFileAtomic(timeline, npu::TimelineSvg(array.trace()));
+    WriteFileAtomic(map, npu::ArrayMapSvg(array.config(), &run.report));
+    std::cout << fmt::format("pictures: {} {}\n", timeline.string(),
+                             map.string());
+  }
   if (first == second)
     std::cout << "two runs on the same data: equal\n";
   else

@@ -46,21 +46,19 @@ bool IsDevice(std::string_view name) {
 }
 
 BackendSet MakeBackends(const Profile& profile,
-                        const std::filesystem::path& weights,
-                        ThreadPool& pool) {
+                        const std::filesystem::path& weights, ThreadPool& pool,
+                        std::shared_ptr<const npu::EncoderRunner> runner) {
   BackendSet set;
   if (!IsDevice(profile.device))
     Fail(ErrorCode::kUnsupported, "device '{}' is not in this build, want {}",
          profile.device, kDevices);
-  if (profile.device == "npu-sim") {
-    npu::NpuOptions options = OptionsFor(weights);
-    options.runner = npu::MakeHostRunner();
-    set.encoder_device = options.runner->name();
-    set.backends.push_back(npu::MakeNpuBackend(std::move(options)));
-  } else if (profile.device == "npu") {
+  if (profile.device != "cpu") {
     try {
+      if (runner == nullptr)
+        runner = profile.device == "npu" ? npu::MakeDeviceRunner()
+                                         : npu::MakeHostRunner();
       npu::NpuOptions options = OptionsFor(weights);
-      options.runner = npu::MakeDeviceRunner();
+      options.runner = std::move(runner);
       set.encoder_device = options.runner->name();
       set.backends.push_back(npu::MakeNpuBackend(std::move(options)));
     } catch (const Error& error) {

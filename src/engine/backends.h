@@ -10,6 +10,7 @@
 
 #include "base/thread_pool.h"
 #include "compile/profile.h"
+#include "npu/encoder/runner.h"
 #include "runtime/backend.h"
 
 namespace sotto {
@@ -33,7 +34,9 @@ bool IsDevice(std::string_view name);
 // is where the model came from: files about it stand beside it. A device that
 // is not there is no error: `fallback` says so. Throws kUnsupported for an
 // unknown device.
+// `runner`: what runs the NPU's encoder; null: the device itself.
 BackendSet MakeBackends(const Profile& profile,
-                        const std::filesystem::path& weights, ThreadPool& pool);
+                        const std::filesystem::path& weights, ThreadPool& pool,
+                        std::shared_ptr<const npu::EncoderRunner> runner = {});
 
 }  // namespace sotto

@@ -67,7 +67,8 @@ void Engine::Start(const EngineOptions& options) {
                       : profile_.threads > 0 ? profile_.threads
                                              : UsableCores();
   pool_ = std::make_unique<ThreadPool>(threads);
-  backends_ = MakeBackends(profile_, weights_->path(), *pool_);
+  backends_ = MakeBackends(profile_, weights_->path(), *pool_,
+                           options.npu_runner);
   if (!backends_.fallback.empty()) {
     Log(LogLevel::kWarning, "{}; the encoder runs on the CPU",
         backends_.fallback);

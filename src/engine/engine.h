@@ -24,6 +24,9 @@ struct EngineOptions {
   std::string profile;  // shipped name or path; empty: see DefaultProfile
   std::string device = "cpu";
   int threads = 0;  // 0: what the profile says, else all usable cores
+  // Runs the NPU's encoder in place of this machine's; null: what `device`
+  // says. For tests, and for who has an array of his own.
+  std::shared_ptr<const npu::EncoderRunner> npu_runner;
 };
 
 // Shares weights and programs among all sessions. Programs are compiled the

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// The engine with the NPU's encoder: what ran is what is reported, a device
+// that fails is replaced, never a made-up result.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <random>
+
+#include "audio/mel_source.h"
+#include "base/error.h"
+#include "engine/calibrate.h"
+#include "engine/engine.h"
+#include "engine/window_model.h"
+#include "model/convert.h"
+#include "tiny_model.h"
+
+namespace sotto {
+namespace {
+
+using testing::HasSubstr;
+
+std::vector<float> Noise(int seconds, unsigned seed) {
+  std::minstd_rand random(seed);
+  std::normal_distribution<float> values(0, 0.1F);
+  std::vector<float> pcm(static_cast<size_t>(seconds) * kSampleRate);
+  for (float& value : pcm) value = values(random);
+  return pcm;
+}
+
+void SetWindow(WindowModel& model, unsigned seed) {
+  const std::vector<float> pcm = Noise(5, seed);
+  MelSource(std::span<const float>(pcm), 80).Window(0, model.mel());
+}
+
+std::vector<float> Encoded(WindowModel& model, unsigned seed) {
+  SetWindow(model, seed);
+  model.Encode();
+  const auto audio = model.audio();
+  return {audio.begin(), audio.end()};
+}
+
+double Cosine(const std::vector<float>& a, const std::vector<float>& b) {
+  double ab = 0, aa = 0, bb = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    ab += double{a[i]} * b[i], aa += double{a[i]} * a[i],
+        bb += double{b[i]} * b[i];
+  return ab / std::sqrt(aa * bb);
+}
+
+std::vector<float> OnCpu(unsigned seed, const std::string& profile) {
+  Engine engine(MakeTinyStore(), nullptr, {.profile = profile, .threads = 1});
+  WindowModel model(engine);
+  return Encoded(model, seed);
+}
+
+TEST(NpuEngine, E8EmulatedIsSaidAndNear) {
+  Engine engine(MakeTinyStore(), nullptr, {.device = "npu-sim", .threads = 2});
+  WindowModel model(engine);
+  EXPECT_THAT(engine.encoder_device(), HasSubstr("emulated"));
+  EXPECT_EQ(engine.fallback(), "");
+  for (const unsigned seed : {1U, 2U})
+    EXPECT_GT(Cosine(Encoded(model, seed), OnCpu(seed, "cpu-f32")), 0.999);
+  EXPECT_EQ(engine.ProgramFor(Stage::kEncoder, {})->steps().size(), 1u);
+}
+
+// E8: no NPU here: the CPU does it, and the reason is there to be read.
+TEST(NpuEngine, E8MissingDeviceFallsBackWithItsReason) {
+  Engine engine(MakeTinyStore(), nullptr, {.device = "npu", .threads = 1});
+  EXPECT_THAT(engine.fallback(), HasSubstr("npu: "));
+  EXPECT_EQ(engine.encoder_device(), "cpu");
+  WindowModel model(engine);
+  EXPECT_EQ(Encoded(model, 3), OnCpu(3, DefaultProfile()));
+}
+
+// Works for some windows, then fails as a device does.
+class FailingRunner : public npu::EncoderRunner {
+ public:
+  explicit FailingRunner(int good) : good_(good) {}
+  std::string name() const override { return "npu1 (test)"; }
+  size_t WorkBytes(const npu::PackedEncoder& encoder) const override {
+    return inner_->WorkBytes(encoder);
+  }
+  void Run(const npu::PackedEncoder& encoder, const float* mel, float* audio,
+           std::byte* work, ThreadPool& pool) const override {
+    inner_->Run(encoder, mel, audio, work, pool);
+    if (runs_++ < good_) return;
+    audio[0] = std::nanf("");  // what failed must not be used
+    Fail(ErrorCode::kDevice, "npu: TIMEOUT: the array made no progress");
+  }
+
+ private:
+  std::unique_ptr<npu::EncoderRunner> inner_ = npu::MakeHostRunner();
+  int good_;
+  mutable int runs_ = 0;
+};
+
+TEST(NpuEngine, E8FailureInARunFallsBackAndStays) {
+  Engine engine(MakeTinyStore(), nullptr,
+                {.device = "npu",
+                 .threads = 1,
+                 .npu_runner = std::make_shared<FailingRunner>(1)});
+  WindowModel model(engine);
+  EXPECT_EQ(engine.encoder_device(), "npu1 (test)");
+  EXPECT_GT(Cosine(Encoded(model, 4), OnCpu(4, "cpu-f32")), 0.999);
+  EXPECT_EQ(engine.fallback(), "");
+  // The second window fails on the device; the CPU's answer is what comes.
+  EXPECT_EQ(Encoded(model, 5), OnCpu(5, DefaultProfile()));
+  EXPECT_EQ(engine.encoder_device(), "cpu");
+  EXPECT_THAT(engine.fallback(), HasSubstr("TIMEOUT"));
+  EXPECT_EQ(Encoded(model, 6), OnCpu(6, DefaultProfile()));
+}
+
+TEST(NpuEngine, Int8WantsScalesAndFindsThem) {
+  const auto folder =
+      std::filesystem::path(testing::TempDir()) / "npu_engine_int8";
+  std::filesystem::remove_all(folder);
+  const auto store = MakeTinyStore();
+  ConvertModel(*store, ModelFormat::kHf, folder);
+  const EngineOptions options{
+      .profile = "npu-int8", .device = "npu-sim", .threads = 1};
+  {
+    Engine engine(folder, options);
+    try {
+      engine.ProgramFor(Stage::kEncoder, {});
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("sotto.npu-scales"));
+      EXPECT_THAT(error.what(), HasSubstr("sotto npu calibrate"));
+    }
+  }
+  Calibrator calibrator(*store, 1);
+  for (const unsigned seed : {7U, 8U}) {
+    std::vector<float> mel(size_t{80} * 3000);
+    const std::vector<float> pcm = Noise(5, seed);
+    MelSource(std::span<const float>(pcm), 80).Window(0, mel);
+    calibrator.See(mel);
+  }
+  calibrator.result().Save(folder / npu::kCalibrationFile);
+  Engine engine(folder, options);
+  WindowModel model(engine);
+  EXPECT_GT(Cosine(Encoded(model, 9), OnCpu(9, "cpu-f32")), 0.995);
+  EXPECT_EQ(engine.ProgramFor(Stage::kEncoder, {})->steps()[0]->info().kernel,
+            "npu_int8");
+}
+
+}  // namespace
+}  // namespace sotto
