@@ -159,7 +159,8 @@ class Layer {
             bytes_.data() + w.params_offset + n * w.params_bytes;
         std::byte* to = At(out, row, n);
         if (residual) {
-          Call("finish_bf16_residual", {sums, params, to, to}, {64, 64});
+          Call("finish_bf16_residual", {sums, params, to, to},
+               {64, 64, gelu ? 1 : 0});
         } else {
           Call("finish_bf16_bf16", {sums, params, to}, {64, 64, gelu ? 1 : 0});
         }

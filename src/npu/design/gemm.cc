@@ -224,6 +224,8 @@ std::vector<std::byte> PackWeights(std::span<const std::byte> w,
          "weights: {} bytes, {} multipliers and {} biases for {}x{}", w.size(),
          multipliers.size(), biases.size(), s.k_all, s.n_all);
   }
+  // The epilogue's parameters begin with multipliers, which bf16 sums ignore.
+  const std::vector<float> ones(n_all, 1.0F);
   std::vector<std::byte> out;
   out.reserve(static_cast<size_t>(kColumns * ColumnBytes(s)));
   const auto append = [&out, &s](std::span<const float> all, int64_t n0) {
@@ -238,7 +240,7 @@ std::vector<std::byte> PackWeights(std::span<const std::byte> w,
         AppendWeightTile(w, s.n_all, k0, n0, s.k, s.n, s.int8, &out);
       }
       const size_t end = out.size() + static_cast<size_t>(TileBytesW(s));
-      append(multipliers, n0);
+      append(s.int8 ? multipliers : ones, n0);
       append(biases, n0);
       out.resize(end);
     }
