@@ -21,10 +21,6 @@ constexpr std::array kTable = {
     DeviceRow{"cuda", "cuda", "cuda", "cuda", true, false, ""},
     DeviceRow{"rocm", "rocm", "rocm", "cpu", true, false, ""},
     DeviceRow{"gpu", "gpu", "gpu", "gpu", true, false, ""},
-    DeviceRow{"npu", "npu", "cpu", "cpu", false, false,
-              "the array's programs are the encoder's"},
-    DeviceRow{"npu-sim", "npu-sim", "cpu", "cpu", false, false,
-              "the array's programs are the encoder's"},
 };
 
 const ParityRecord* RecordOf(std::span<const ParityRecord> records,

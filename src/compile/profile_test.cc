@@ -140,8 +140,8 @@ TEST(RlxDefect, D17WrongProfilesAreErrorsWithTheirLine) {
   EXPECT_EQ(Why("threads = 99999\n"),
             "p.toml:1: threads is 99999, want 0 to 1024");
   EXPECT_EQ(Why("precision = \"bf61\"\n"),
-            "p.toml:1: precision is 'bf61', want f32, f16, bf16, did you mean "
-            "'bf16'?");
+            "p.toml:1: precision is 'bf61', want f32, f16, bf16, int8, did you "
+            "mean 'bf16'?");
   EXPECT_EQ(Why("[decode]\nthreads = 1\n").substr(0, 42),
             "p.toml:2: unknown key 'decode.threads'");
   EXPECT_EQ(Why("[fusee]\n").substr(0, 29), "p.toml:1: unknown key 'fusee'");
@@ -237,8 +237,9 @@ TEST(Rlx, Row14ShippedProfilesStandInTheBinary) {
     EXPECT_EQ(profile.name, shipped.name);
     EXPECT_TRUE(ParseProfile(profile.ToToml(), "p") == profile);
   }
-  EXPECT_EQ(names, (std::vector<std::string_view>{"cpu-f32", "cpu-bf16",
-                                                  "cpu-f16", "cpu-mixed"}));
+  EXPECT_EQ(names, (std::vector<std::string_view>{
+                       "cpu-f32", "cpu-bf16", "cpu-f16", "cpu-mixed",
+                       "npu-bf16", "npu-int8", "npu-sim"}));
   try {
     LoadProfile("cpu-bf61");
     ADD_FAILURE();
@@ -246,7 +247,8 @@ TEST(Rlx, Row14ShippedProfilesStandInTheBinary) {
     EXPECT_EQ(error.code(), ErrorCode::kNotFound);
     EXPECT_STREQ(error.what(),
                  "no profile 'cpu-bf61', did you mean 'cpu-bf16'?, want "
-                 "cpu-f32, cpu-bf16, cpu-f16, cpu-mixed or a .toml file");
+                 "cpu-f32, cpu-bf16, cpu-f16, cpu-mixed, npu-bf16, npu-int8, "
+                 "npu-sim or a .toml file");
   }
   EXPECT_THROW(LoadProfile("/nowhere/p.toml"), Error);
 }
