@@ -13,6 +13,10 @@ namespace {
 
 using Half = vec::bf16;
 
+// Keys that attention takes at once: what an element of the array's stream of
+// keys and values holds.
+constexpr int kKeys = 32;
+
 // Element of row r, column c within a tile of activations.
 constexpr int At(int r, int c) {
   return ((r / 4 * 8 + c / 8) * 4 + r % 4) * 8 + c % 8;
@@ -184,19 +188,22 @@ void Run::Attention(const PackedLayer& layer) {
     const int head = static_cast<int>(task) / rows;
     const int row = static_cast<int>(task) % rows;
     alignas(64) float state[kTile * (8 + kTile)];
-    alignas(64) float scratch[12 * kTile];
+    alignas(64) float scratch[12 * kKeys];
     flash_start(state, kTile, kTile);
-    for (int block = 0; block < rows; ++block) {
-      const Half* v = work_.v.As<Half>(head, block);
+    for (int block = 0; block < 2 * rows; ++block) {
+      // Half a tile is half its memory.
+      const int from = block % 2 * kKeys * kTile;
+      const Half* v = work_.v.As<Half>(head, block / 2) + from;
       if (int8_)
         flash_block_i8(work_.q.As<int8_t>(head, row),
-                       work_.k.As<int8_t>(head, block), v, state, scratch,
-                       kTile, kTile, kTile, block, shape_.positions(),
+                       work_.k.As<int8_t>(head, block / 2) + from, v, state,
+                       scratch, kTile, kKeys, kTile, block, shape_.positions(),
                        layer.shifts[static_cast<size_t>(head)]);
       else
         flash_block_bf16(work_.q.As<Half>(head, row),
-                         work_.k.As<Half>(head, block), v, state, scratch,
-                         kTile, kTile, kTile, block, shape_.positions());
+                         work_.k.As<Half>(head, block / 2) + from, v, state,
+                         scratch, kTile, kKeys, kTile, block,
+                         shape_.positions());
     }
     if (int8_)
       // V stands in steps of what comes out already.

@@ -5,6 +5,7 @@
 // inner loop cannot hide: a load before the first multiply (7) and the last
 // multiply before the store (int8 5, bf16 6), aie2.md 1.4.
 #include "npu/kernels/costs.h"
+#include "npu/kernels/device.h"
 
 namespace sotto::npu {
 namespace {
@@ -280,6 +281,20 @@ Costs CostFinishBf16I8(Ints ints) {
 Costs CostFinishBf16Residual(Ints ints) {
   return Finish(ints[0], ints[1], {false, ints[2] != 0, true, false});
 }
+namespace {
+// One more compare and branch a block of two vectors: the mode.
+Costs FinishAny(Ints ints, bool int_sums) {
+  const int mode = ints[2];
+  Costs costs = Finish(ints[0], ints[1],
+                       {int_sums, (mode & kFinishGelu) != 0,
+                        (mode & kFinishResidual) != 0,
+                        (mode & kFinishInt8) != 0});
+  costs.front().scalar_ops += 1;
+  return costs;
+}
+}  // namespace
+Costs CostFinishI8(Ints ints) { return FinishAny(ints, true); }
+Costs CostFinishBf16(Ints ints) { return FinishAny(ints, false); }
 Costs CostMatmulBf16(Ints) {
   const int32_t shape[] = {64, 64, 64, 0};
   Costs costs = CostGemmBf16(shape);
@@ -318,6 +333,12 @@ Costs CostLayerNormApplyBf16(Ints ints) {
 }
 Costs CostLayerNormApplyI8(Ints ints) {
   return LayerNormApply(ints, kStoreInt8);
+}
+
+Costs CostLayerNormApply(Ints ints) {
+  Costs costs = LayerNormApply(ints, ints[2] != 0 ? kStoreInt8 : kStoreBf16);
+  costs.back().scalar_ops += 1;
+  return costs;
 }
 
 Costs CostSoftmax(Ints ints) {

@@ -12,6 +12,15 @@
 
 using Bf16 = sotto::npu::vec::bf16;
 
+namespace sotto::npu {
+
+// Bits of finish_i8's and finish_bf16's mode. The latter knows no int8.
+inline constexpr int kFinishGelu = 1;
+inline constexpr int kFinishResidual = 2;
+inline constexpr int kFinishInt8 = 4;
+
+}  // namespace sotto::npu
+
 extern "C" {
 
 // attention_compat.cc
@@ -63,6 +72,12 @@ void finish_bf16_i8(const float* acc, const float* params, int8_t* out,
 void finish_bf16_residual(const float* acc, const float* params,
                           const Bf16* residual, Bf16* out, int32_t m, int32_t n,
                           int32_t gelu);
+// Any of them by `mode`: finish_i8's `out` is int8 where it says so.
+// `residual` may be `out` itself.
+void finish_i8(const int32_t* acc, const float* params, const Bf16* residual,
+               Bf16* out, int32_t m, int32_t n, int32_t mode);
+void finish_bf16(const float* acc, const float* params, const Bf16* residual,
+                 Bf16* out, int32_t m, int32_t n, int32_t mode);
 void matmul_bf16_64(const Bf16* a, const Bf16* b, Bf16* c, float* scratch);
 
 // flash.cc
@@ -87,6 +102,9 @@ void layer_norm_stats(const Bf16* x, float* stats, int32_t rows, int32_t width,
 void layer_norm_apply_bf16(const Bf16* x, const float* stats,
                            const float* params, Bf16* out, int32_t rows,
                            int32_t width);
+// Either of both; `out` may be `x`.
+void layer_norm_apply(const Bf16* x, const float* stats, const float* params,
+                      Bf16* out, int32_t rows, int32_t width, int32_t to_i8);
 void layer_norm_apply_i8(const Bf16* x, const float* stats, const float* params,
                          int8_t* out, int32_t rows, int32_t width);
 void softmax_bf16(const Bf16* in, Bf16* out, int32_t n);

@@ -156,6 +156,34 @@ struct Int8Out {
   }
 };
 
+// What the call's mode says (device.h): one program for all products of a core
+// whose program memory has no room for three.
+struct Bf16Any {
+  const bf16* residual;
+  bf16* out;
+  int mode;
+  SOTTO_INLINE void Store(int at, const BlockValues& v, int j) const {
+    if ((mode & kFinishResidual) != 0) {
+      ResidualOut{residual, out}.Store(at, v, j);
+    } else {
+      Bf16Out{out}.Store(at, v, j);
+    }
+  }
+};
+struct AnyOut {
+  const bf16* residual;
+  bf16* out;
+  const float* scales;
+  int mode;
+  SOTTO_INLINE void Store(int at, const BlockValues& v, int j) const {
+    if ((mode & kFinishInt8) != 0) {
+      Int8Out{reinterpret_cast<int8_t*>(out), scales}.Store(at, v, j);
+    } else {
+      Bf16Any{residual, out, mode}.Store(at, v, j);
+    }
+  }
+};
+
 template <typename Source, typename Sink>
 SOTTO_INLINE void Epilogue(const Source& source, const float* params,
                            const Sink& sink, int m, int n, bool gelu) {
@@ -221,6 +249,20 @@ SOTTO_INLINE void finish_bf16_residual_body(const float* acc,
                gelu != 0);
 }
 
+SOTTO_INLINE void finish_i8_body(const int32_t* acc, const float* params,
+                                 const bf16* residual, bf16* out, int m, int n,
+                                 int mode) {
+  Epilogue(IntSums{acc, n}, params,
+           AnyOut{residual, out, params + 2 * n, mode}, m, n,
+           (mode & kFinishGelu) != 0);
+}
+SOTTO_INLINE void finish_bf16_body(const float* acc, const float* params,
+                                   const bf16* residual, bf16* out, int m,
+                                   int n, int mode) {
+  BiasEpilogue(FloatSums{acc, n}, params, Bf16Any{residual, out, mode}, m, n,
+               (mode & kFinishGelu) != 0);
+}
+
 // 64x64x64 in one call: bf16 in and out, no bias. scratch: the f32 sums.
 SOTTO_INLINE void matmul_bf16_64_body(const bf16* a, const bf16* b, bf16* c,
                                       float* scratch) {
@@ -271,6 +313,15 @@ SOTTO_KERNEL(finish_bf16_residual,
              (const float* acc, const float* params, const vec::bf16* residual,
               vec::bf16* out, int32_t m, int32_t n, int32_t gelu),
              (acc, params, residual, out, m, n, gelu))
+SOTTO_KERNEL(finish_i8,
+             (const int32_t* acc, const float* params,
+              const vec::bf16* residual, vec::bf16* out, int32_t m, int32_t n,
+              int32_t mode),
+             (acc, params, residual, out, m, n, mode))
+SOTTO_KERNEL(finish_bf16,
+             (const float* acc, const float* params, const vec::bf16* residual,
+              vec::bf16* out, int32_t m, int32_t n, int32_t mode),
+             (acc, params, residual, out, m, n, mode))
 SOTTO_KERNEL(matmul_bf16_64,
              (const vec::bf16* a, const vec::bf16* b, vec::bf16* c,
               float* scratch),

@@ -199,6 +199,23 @@ SOTTO_INLINE void layer_norm_apply_i8_body(const bf16* x, const float* stats,
   ApplyStats(x, stats, params, AffineI8{out}, rows, width);
 }
 
+struct AffineAny {
+  bf16* out;
+  bool to_i8;
+  SOTTO_INLINE void Store(int at, const Floats& low, const Floats& high) const {
+    if (to_i8) {
+      AffineI8{reinterpret_cast<int8_t*>(out)}.Store(at, low, high);
+    } else {
+      AffineBf16{out}.Store(at, low, high);
+    }
+  }
+};
+SOTTO_INLINE void layer_norm_apply_body(const bf16* x, const float* stats,
+                                        const float* params, bf16* out,
+                                        int rows, int width, int to_i8) {
+  ApplyStats(x, stats, params, AffineAny{out, to_i8 != 0}, rows, width);
+}
+
 // --- softmax of one row -----------------------------------------------------
 
 inline constexpr float kLog2E = 1.44269504F;
@@ -317,6 +334,10 @@ SOTTO_SMALL_KERNEL(layer_norm_apply_bf16,
                    (const vec::bf16* x, const float* stats, const float* params,
                     vec::bf16* out, int32_t rows, int32_t width),
                    (x, stats, params, out, rows, width))
+SOTTO_SMALL_KERNEL(layer_norm_apply,
+                   (const vec::bf16* x, const float* stats, const float* params,
+                    vec::bf16* out, int32_t rows, int32_t width, int32_t to_i8),
+                   (x, stats, params, out, rows, width, to_i8))
 SOTTO_SMALL_KERNEL(layer_norm_apply_i8,
                    (const vec::bf16* x, const float* stats, const float* params,
                     int8_t* out, int32_t rows, int32_t width),

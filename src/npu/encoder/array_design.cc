@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: MIT
+#include "npu/encoder/array_design.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sotto::npu {
+namespace {
+
+// Rows of an element of activations: 2 KB, 16 rows of 64 bf16 or 128 int8.
+constexpr int kRowsA = 16;
+constexpr int64_t kBytesA = 2048;
+constexpr int kPartsA = kTile / kRowsA;  // elements of a slot
+// Sums, flash attention's state, or LayerNorm's; then what is left of a header.
+constexpr int64_t kStateBytes = kTile * (8 + kTile) * 4;
+constexpr int kKeys = 32;  // in an element, with their values
+constexpr int64_t kScratchBytes = 12 * kKeys * 4;
+constexpr int64_t kParamsAt = kTile * kTile * 4;
+constexpr int64_t kParamsBytes = kHeaderBlocks * kBlockParams;
+constexpr int64_t kWorkBytes = kStateBytes + kScratchBytes;
+static_assert(kParamsAt + kParamsBytes <= kWorkBytes);
+// The deepest kernel needs 256 bytes under the 96 of the start-up code.
+constexpr int64_t kStackBytes = 512;
+constexpr int64_t kSlotWords = kSlotBytes / 4;
+constexpr int kMaxRuns = 256;  // of a task
+// Sizes of a shim's dimension end at 1023.
+constexpr int64_t kRun = 512;
+
+std::string Name(const char* what, int i) {
+  return fmt::format("{}{}", what, i);
+}
+
+void Connect(Design* d) {
+  for (int i = 0; i < kColumns; ++i) {
+    const TileId shim{i, kShimRow};
+    const TileId mem{i, kMemRow};
+    std::vector<FifoEnd> row;     // core row i, all columns
+    std::vector<FifoEnd> column;  // column i, all rows
+    for (int k = 0; k < kArrayRows; ++k) {
+      row.push_back(At({k, kFirstCoreRow + i}));
+      row.back().element_bytes = kBytesA;
+      column.push_back(At({i, kFirstCoreRow + k}));
+    }
+    d->Connect(Name("a_in", i), At(shim), {At(mem, 6)}, kSlotBytes);
+    d->Connect(Name("a", i), At(mem, 6), row, kSlotBytes);
+    d->Connect(Name("w_in", i), At(shim), {At(mem, 6)}, kSlotBytes);
+    d->Connect(Name("w", i), At(mem, 6), column, kSlotBytes);
+    Link join{{}, {Name("out", i)}, {}};
+    for (int r = 0; r < kArrayRows; ++r) {
+      const std::string c = fmt::format("c{}_{}", i, r);
+      d->Connect(c, At({i, kFirstCoreRow + r}, 1), {At(mem)}, kSlotBytes);
+      join.in.push_back({c, 0});
+      join.offsets.push_back(r * kSlotBytes);
+    }
+    d->Connect(Name("out", i), At(mem), {At(shim)}, kArrayRows * kSlotBytes);
+    d->links.push_back({{{Name("a_in", i), 0}}, {Name("a", i)}, {}});
+    d->links.push_back({{{Name("w_in", i), 0}}, {Name("w", i)}, {}});
+    d->links.push_back(std::move(join));
+  }
+}
+
+// A core's program: one header and what it says, without end. Loops of none or
+// one trip are its only conditions.
+class Program {
+ public:
+  Program(int column, int row, bool int8)
+      : column_(column),
+        int8_(int8),
+        a_(Name("a", row)),
+        w_(Name("w", column)),
+        c_(fmt::format("c{}_{}", column, row)),
+        work_(fmt::format("work{}_{}", column, row)),
+        control_(fmt::format("control{}_{}", column, row)) {}
+
+  std::vector<Op> Ops() {
+    Header();
+    Stats();
+    Add({LoopBy(Word(kBlocks))});
+    Product();
+    Add({Acquire(c_)});
+    Pick();
+    const char* finish = int8_ ? "finish_i8" : "finish_bf16";
+    Add({LoopBy(Word(kFinish)),
+         Call(finish,
+              {Buffer(work_), Buffer(work_, kParamsAt), Element(c_),
+               Element(c_), Constant(kTile), Constant(kTile), Word(kMode)}),
+         EndLoop(), LoopBy(Word(kApply))});
+    std::vector<Arg> apply = {Element(c_),
+                              Buffer(work_),
+                              Buffer(work_, kParamsAt),
+                              Element(c_),
+                              Constant(kTile),
+                              Constant(kTile)};
+    if (int8_) apply.push_back(Word(kApplyInt8));
+    Add({Call(int8_ ? "layer_norm_apply" : "layer_norm_apply_bf16", apply),
+         EndLoop()});
+    Attend();
+    // The next block's parameters take the place of this one's.
+    Add({Release(c_),
+         Call("passthrough_u8",
+              {Buffer(work_, kParamsAt + kBlockParams),
+               Buffer(work_, kParamsAt),
+               Constant(kParamsBytes - kBlockParams)}),
+         EndLoop()});
+    return std::move(ops_);
+  }
+
+  std::vector<StaticBuffer> Buffers(TileId tile) const {
+    return {{work_, tile, kWorkBytes, {}}, {control_, tile, kControlBytes, {}}};
+  }
+
+ private:
+  void Add(std::vector<Op> more) {
+    ops_.insert(ops_.end(), more.begin(), more.end());
+  }
+  Arg Word(int word) const { return Parameter(control_, 4 * word); }
+
+  void Header() {
+    Add({Acquire(w_, 2),
+         Call("passthrough_u8",
+              {Element(w_), Buffer(control_), Constant(kControlBytes)}),
+         Call("passthrough_u8",
+              {Element(w_, 0, kControlBytes), Buffer(work_, kParamsAt),
+               Constant(kParamsBytes)}),
+         Release(w_, 2)});
+  }
+
+  void Stats() {
+    Add({LoopBy(Word(kStatsTiles))});
+    for (int part = 0; part < kPartsA; ++part) {
+      Add({Acquire(a_),
+           Call("layer_norm_stats",
+                {Element(a_), Buffer(work_, part * kRowsA * 16 * 4),
+                 Constant(kRowsA), Constant(kTile), Index(), Word(kWidth)}),
+           Release(a_)});
+    }
+    Add({EndLoop()});
+  }
+
+  void Product() {
+    Add({LoopBy(Word(kKTrips))});
+    for (int element = 0; element < 2; ++element) {
+      Add({Acquire(w_)});
+      for (int part = 0; part < kPartsA; ++part) {
+        Add({Acquire(a_),
+             Call(int8_ ? "gemm_i8" : "gemm_bf16",
+                  {Element(a_), Element(w_),
+                   Buffer(work_, part * kRowsA * kTile * 4), Constant(kRowsA),
+                   Constant(int8_ ? 2 * kTile : kTile), Constant(kTile),
+                   element == 0 ? Index() : Constant(1)}),
+             Release(a_)});
+      }
+      Add({Release(w_)});
+    }
+    Add({EndLoop()});
+  }
+
+  // Four tiles come by, one for each column: residuals, rows to normalise, Q.
+  void Pick() {
+    const auto skip = [this](int tiles) {
+      Add({Loop(tiles * kPartsA), Acquire(a_), Release(a_), EndLoop()});
+    };
+    Add({LoopBy(Word(kPick))});
+    skip(column_);
+    for (int part = 0; part < kPartsA; ++part) {
+      Add({Acquire(a_),
+           Call("passthrough_u8",
+                {Element(a_), Element(c_, 0, part * kBytesA),
+                 Constant(kBytesA)}),
+           Release(a_)});
+    }
+    skip(kArrayColumns - 1 - column_);
+    Add({EndLoop()});
+  }
+
+  // Trip t of the loop takes a tile of keys: two elements. `block` is t for
+  // both, which only matters for what is masked.
+  void Attend() {
+    Add({LoopBy(Word(kAttend)),
+         Call("flash_start",
+              {Buffer(work_), Constant(kTile), Constant(kTile)}),
+         LoopBy(Word(kKeyTiles))});
+    for (const int valid : {kValidFirst, kValidSecond}) {
+      std::vector<Arg> args = {Element(c_),
+                               Element(w_),
+                               Element(w_, 0, kSlotBytes / 2),
+                               Buffer(work_),
+                               Buffer(work_, kStateBytes),
+                               Constant(kTile),
+                               Constant(kKeys),
+                               Constant(kTile),
+                               Index(),
+                               Word(valid)};
+      if (int8_) args.push_back(Word(kShift));
+      Add({Acquire(w_),
+           Call(int8_ ? "flash_block_i8" : "flash_block_bf16", args),
+           Release(w_)});
+    }
+    std::vector<Arg> finish = {Buffer(work_), Element(c_), Constant(kTile),
+                               Constant(kTile)};
+    if (int8_) finish.push_back(Constant(0x3F800000));  // 1 as a float
+    Add({EndLoop(), Call(int8_ ? "flash_finish_i8" : "flash_finish_bf16", finish),
+         EndLoop()});
+  }
+
+  int column_;
+  bool int8_;
+  std::string a_, w_, c_, work_, control_;
+  std::vector<Op> ops_;
+};
+
+// The instruction stream. Weights run ahead of the wait between two phases.
+class Order {
+ public:
+  Order(const ArrayLayout& layout, Design* design) : l_(layout), d_(*design) {}
+
+  void Phases(size_t first, size_t last) {
+    Weights(l_.phases[first]);
+    for (size_t i = first; i <= last; ++i) {
+      const Phase& p = l_.phases[i];
+      if (p.kind == Phase::Kind::kAttention) {
+        Attention(p);
+      } else if (p.kind == Phase::Kind::kNorm) {
+        Norm(p);
+      } else {
+        Product(p);
+      }
+      if (i < last) Weights(l_.phases[i + 1]);
+      if (i == last || l_.phases[i + 1].waits) Wait();
+    }
+  }
+
+ private:
+  Step& Task(const char* fifo, int i, int end, ArrayBuffer buffer,
+             int64_t offset) {
+    Step& step = d_.sequence.emplace_back();
+    step.fifo = Name(fifo, i);
+    step.end = end;
+    step.buffer = NameOf(buffer);
+    step.offset = offset;
+    return step;
+  }
+  Step& In(const char* fifo, int i, ArrayBuffer buffer, int64_t offset) {
+    return Task(fifo, i, Step::kProducer, buffer, offset);
+  }
+  void Wait() {
+    std::vector<std::string> outs;
+    for (int c = 0; c < kColumns; ++c) outs.push_back(Name("out", c));
+    d_.sequence.push_back(WaitFor(outs));
+  }
+
+  // Once for each four tiles of rows; attention once.
+  void Weights(const Phase& p) {
+    for (int c = 0; c < kColumns; ++c) {
+      Step& step = In("w_in", c, ArrayBuffer::kWeights,
+                      p.weights + c * p.weight_bytes);
+      step.words = p.weight_bytes / 4;
+      step.runs = p.kind == Phase::Kind::kAttention ? 1 : l_.row_blocks;
+    }
+  }
+
+  static Step Linear(const SlotMatrix& m, int row, int column, int slots) {
+    Step step;
+    step.buffer = NameOf(m.buffer);
+    step.offset = m.At(row, column);
+    step.words = slots * kSlotWords;
+    return step;
+  }
+  // The rows of a product's first operand that row r of cores works on.
+  Step Operand(const SlotMatrix& m, int row, int k_tiles) const {
+    if (!l_.int8()) return Linear(m, row, 0, k_tiles);
+    Step step = Linear(m, row, 0, k_tiles / 2);
+    step.dims = {{kRun, 1},
+                 {kSlotWords / kRun, kRun},
+                 {k_tiles / 2, 2 * kSlotWords}};
+    return step;
+  }
+  static void Copy(const Step& transfer, Step* step) {
+    step->buffer = transfer.buffer;
+    step->offset = transfer.offset;
+    step->words = transfer.words;
+    step->dims = transfer.dims;
+    step->iteration = transfer.iteration;
+  }
+  static DmaDim Every(int n, int64_t bytes) {
+    return n > 1 ? DmaDim{n, bytes / 4} : DmaDim{};
+  }
+  static int64_t RowsStep(const SlotMatrix& m) {
+    return int64_t{kArrayRows} * m.columns * kSlotBytes;
+  }
+
+  // Of the blocks of rows m..m+rows-1.
+  void Out(const Target& t, int m) {
+    for (int c = 0; c < kColumns; ++c) {
+      Step& step =
+          Task("out", c, 0, t.buffer, t.At(m * kArrayRows, c, 0));
+      step.dims = {{kRun, 1},
+                   {kSlotWords / kRun, kRun},
+                   {kArrayRows, t.row_step / 4}};
+      if (t.paired) step.dims = {{64, 1}, {32, 128}, {4, t.row_step / 4}};
+      step.iteration = Every(t.blocks, t.block_step);
+      step.runs = t.blocks;
+      step.token = true;
+    }
+  }
+
+  void Product(const Phase& p) {
+    for (int m = 0; m < l_.row_blocks; ++m) {
+      for (int r = 0; r < kArrayRows; ++r) {
+        const int row = m * kArrayRows + r;
+        Step& step = In("a_in", r, p.a.buffer, 0);
+        Copy(Operand(p.a, row, p.k_tiles), &step);
+        step.runs = p.blocks();
+        if (!p.adds) continue;
+        Step& more = step.more.emplace_back();
+        Copy(Linear(p.residual, row, 0, kArrayColumns), &more);
+        more.iteration = Every(p.blocks(), kArrayColumns * kSlotBytes);
+      }
+      for (const Target& target : p.targets) Out(target, m);
+    }
+  }
+
+  // Each row of tiles twice: for its sums, to be normalised.
+  void Norm(const Phase& p) {
+    for (int r = 0; r < kArrayRows; ++r) {
+      Step& step = In("a_in", r, p.a.buffer, 0);
+      Copy(Linear(p.a, r, 0, p.k_tiles), &step);
+      step.iteration = Every(l_.row_blocks, RowsStep(p.a));
+      step.runs = l_.row_blocks;
+      Step& more = step.more.emplace_back();
+      Copy(Linear(p.a, r, 0, p.a.columns), &more);
+      more.iteration = step.iteration;
+    }
+    for (int m = 0; m < l_.row_blocks; ++m) Out(p.targets.front(), m);
+  }
+
+  // K and V of each column's head, as often as there are blocks of queries. An
+  // element is 32 keys and their values; of int8 keys the second half of its
+  // first half is not read.
+  void Keys(const Phase& p, int blocks) {
+    const int tiles = l_.shape.row_tiles();
+    const int64_t half = kKeys * kTile * (l_.int8() ? 1 : 2);
+    const int64_t value_half = kSlotBytes / 2;
+    for (int c = 0; c < kColumns; ++c) {
+      const int64_t at =
+          l_.kv + int64_t{p.heads_from + c} * l_.rows() * 2 * kSlotBytes;
+      const auto part = [&](int h) {
+        Step step;
+        step.buffer = NameOf(ArrayBuffer::kScratch);
+        step.offset = at + h * half;
+        step.dims = {{kRun, 1},
+                     {kSlotWords / 2 / kRun, kRun},
+                     {2, (kSlotBytes + h * (value_half - half)) / 4}};
+        step.iteration = Every(tiles, 2 * kSlotBytes);
+        return step;
+      };
+      Step& step = In("w_in", c, ArrayBuffer::kScratch, 0);
+      Copy(part(0), &step);
+      step.runs = tiles * blocks;
+      Copy(part(1), &step.more.emplace_back());
+    }
+  }
+
+  void Attention(const Phase& p) {
+    for (int r = 0; r < kArrayRows; ++r) {
+      Step& step = In("a_in", r, p.a.buffer, 0);
+      Copy(Linear(p.a, r, p.heads_from, kArrayColumns), &step);
+      step.iteration = Every(l_.row_blocks, RowsStep(p.a));
+      step.runs = l_.row_blocks;
+    }
+    const int at_once = kMaxRuns / l_.shape.row_tiles();
+    for (int m = 0; m < l_.row_blocks; ++m) {
+      if (m % at_once == 0) Keys(p, std::min(at_once, l_.row_blocks - m));
+      Out(p.targets.front(), m);
+    }
+  }
+
+  const ArrayLayout& l_;
+  Design& d_;
+};
+
+}  // namespace
+
+Design MakeEncoderDesign(const ArrayLayout& layout, size_t first, size_t last) {
+  Design d;
+  d.name = layout.int8() ? "encoder_int8" : "encoder_bf16";
+  d.what = "whisper's encoder, one dispatch";
+  d.paced = true;
+  for (const ArrayBuffer buffer :
+       {ArrayBuffer::kInput, ArrayBuffer::kWeights, ArrayBuffer::kScratch,
+        ArrayBuffer::kOutput}) {
+    d.host_buffers.push_back({NameOf(buffer),
+                              layout.bytes[static_cast<int>(buffer)],
+                              buffer == ArrayBuffer::kOutput});
+  }
+  Connect(&d);
+  for (int column = 0; column < kColumns; ++column) {
+    for (int row = 0; row < kArrayRows; ++row) {
+      const TileId tile{column, kFirstCoreRow + row};
+      Program program(column, row, layout.int8());
+      for (StaticBuffer& buffer : program.Buffers(tile))
+        d.buffers.push_back(std::move(buffer));
+      CoreDesign& core = d.cores.emplace_back();
+      core.tile = tile;
+      core.program = program.Ops();
+      core.stack_bytes = kStackBytes;
+    }
+  }
+  Order(layout, &d).Phases(first, std::min(last, layout.phases.size() - 1));
+  return d;
+}
+
+Design MakeEncoderDesign(const EncoderShape& shape,
+                         EncoderPrecision precision) {
+  return MakeEncoderDesign(MakeArrayLayout(shape, precision));
+}
+
+}  // namespace sotto::npu

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+#include "npu/encoder/array_pack.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "npu/encoder/host_run.h"
+
+namespace sotto::npu {
+namespace {
+
+using What = Phase::What;
+using Control = std::array<int32_t, kControlBytes / 4>;
+
+class WeightPacker {
+ public:
+  WeightPacker(const ArrayLayout& layout, const PackedEncoder& encoder,
+               std::byte* out)
+      : l_(layout), encoder_(encoder), out_(out) {}
+
+  void All() {
+    Positions();
+    for (const Phase& p : l_.phases)
+      for (int c = 0; c < kArrayColumns; ++c) Column(p, c);
+  }
+
+ private:
+  void Positions() {
+    const int d = l_.shape.width_tiles();
+    for (int row = 0; row < l_.shape.row_tiles(); ++row)
+      for (int c = 0; c < d; ++c)
+        std::memcpy(out_ + l_.positions.At(row, c),
+                    encoder_.positions.data() +
+                        static_cast<size_t>(row * d + c) * kSlotBytes,
+                    kSlotBytes);
+  }
+
+  const PackedMatrix* MatrixOf(const Phase& p) const {
+    switch (p.what) {
+      case What::kStem1:
+        return &encoder_.stem1;
+      case What::kStem2:
+        return &encoder_.stem2;
+      case What::kQK:
+      case What::kV:
+        return &Layer(p).qkv;
+      case What::kOut:
+        return &Layer(p).out;
+      case What::kFc1:
+        return &Layer(p).fc1;
+      case What::kFc2:
+        return &Layer(p).fc2;
+      default:
+        return nullptr;
+    }
+  }
+  const PackedLayer& Layer(const Phase& p) const {
+    return encoder_.layers[static_cast<size_t>(p.layer)];
+  }
+  const PackedNorm& NormOf(const Phase& p) const {
+    if (p.what == What::kLast) return encoder_.last;
+    return p.what == What::kNorm1 ? Layer(p).ln1 : Layer(p).ln2;
+  }
+
+  // Which tile of columns block `block` of column `c` makes; -1: none.
+  int TileOf(const Phase& p, int block, int c) const {
+    const int heads = l_.shape.heads;
+    const bool k = p.what == What::kQK && block >= l_.head_blocks;
+    const int tile = (k ? block - l_.head_blocks : block) * kArrayColumns + c;
+    if (p.what == What::kQK || p.what == What::kV) {
+      if (tile >= heads) return -1;
+      return tile + (p.what == What::kV ? 2 * heads : k ? heads : 0);
+    }
+    const PackedMatrix* m = MatrixOf(p);
+    const int tiles = m != nullptr ? m->n_tiles : l_.shape.width_tiles();
+    return tile < tiles ? tile : -1;
+  }
+
+  void Column(const Phase& p, int c) {
+    at_ = out_ + p.weights + c * p.weight_bytes;
+    const int blocks = p.kind == Phase::Kind::kAttention ? 1 : p.blocks();
+    for (int first = 0; first < blocks; first += kHeaderBlocks) {
+      const int n = std::min(kHeaderBlocks, blocks - first);
+      Header(p, c, first, n);
+      const PackedMatrix* m = MatrixOf(p);
+      for (int b = 0; m != nullptr && b < n; ++b)
+        Tiles(*m, TileOf(p, first + b, c), p.k_tiles);
+    }
+  }
+
+  void Header(const Phase& p, int c, int first, int n) {
+    Control words{};
+    words[kBlocks] = n;
+    words[kWidth] = l_.shape.width;
+    words[kPick] = p.kind != Phase::Kind::kProduct || p.adds ? 1 : 0;
+    switch (p.kind) {
+      case Phase::Kind::kProduct:
+        words[kKTrips] = p.k_tiles / (2 * l_.element_tiles());
+        words[kFinish] = 1;
+        words[kMode] = p.mode;
+        break;
+      case Phase::Kind::kNorm:
+        words[kStatsTiles] = first == 0 ? p.k_tiles : 0;
+        words[kApply] = 1;
+        words[kApplyInt8] = l_.int8() && p.what != What::kLast ? 1 : 0;
+        break;
+      case Phase::Kind::kAttention: {
+        const int head = p.heads_from + c;
+        words[kBlocks] = l_.row_blocks;
+        words[kAttend] = 1;
+        words[kKeyTiles] = l_.shape.row_tiles();
+        words[kValidFirst] = Valid(0);
+        words[kValidSecond] = Valid(1);
+        if (l_.int8() && head < l_.shape.heads)
+          words[kShift] = Layer(p).shifts[static_cast<size_t>(head)];
+        break;
+      }
+    }
+    std::memcpy(at_, words.data(), kControlBytes);
+    for (int b = 0; b < n && p.kind != Phase::Kind::kAttention; ++b)
+      Params(p, TileOf(p, first + b, c),
+             at_ + kControlBytes + b * kBlockParams);
+    at_ += kHeaderBytes;
+  }
+  // flash_block masks keys with 32 t + i >= valid in trip t; they have numbers
+  // 64 t + 32 half + i. Only those of the last trip may be past the end.
+  int Valid(int half) const {
+    const int last = l_.shape.row_tiles() - 1;
+    const int keys = l_.shape.positions() - (last * kTile + half * kTile / 2);
+    return kTile / 2 * last + std::max(keys, 0);
+  }
+  void Params(const Phase& p, int tile, std::byte* to) const {
+    if (tile < 0) return;
+    if (const PackedMatrix* m = MatrixOf(p))
+      return void(std::memcpy(to, m->tile_params(tile), kBlockParams));
+    std::memcpy(to, NormOf(p).data() + static_cast<size_t>(tile) * 2 * kTile,
+                2 * kTile * sizeof(float));
+  }
+
+  // A block's tiles of K. Two int8 ones become one of 128: [n/8][16][8][8].
+  void Tiles(const PackedMatrix& m, int n, int k_tiles) {
+    constexpr size_t kStripe = 512;  // 8 columns of an int8 tile
+    for (int k = 0; k < k_tiles; ++k) {
+      const std::byte* tile =
+          n >= 0 && k < m.k_tiles ? m.tile(n, k) : nullptr;
+      if (!l_.int8()) {
+        if (tile != nullptr) std::memcpy(at_, tile, kSlotBytes);
+        at_ += kSlotBytes;
+        continue;
+      }
+      for (size_t j = 0; tile != nullptr && j < 8; ++j)
+        std::memcpy(at_ + (2 * j + static_cast<size_t>(k % 2)) * kStripe,
+                    tile + j * kStripe, kStripe);
+      if (k % 2 == 1) at_ += kSlotBytes;
+    }
+  }
+
+  const ArrayLayout& l_;
+  const PackedEncoder& encoder_;
+  std::byte* out_;
+  std::byte* at_ = nullptr;
+};
+
+}  // namespace
+
+sotto::Buffer PackArrayWeights(const ArrayLayout& layout,
+                               const PackedEncoder& encoder) {
+  sotto::Buffer weights(static_cast<size_t>(
+      layout.bytes[static_cast<int>(ArrayBuffer::kWeights)]));
+  std::memset(weights.data(), 0, weights.size());
+  WeightPacker(layout, encoder, weights.data()).All();
+  return weights;
+}
+
+void MakeArrayInput(const ArrayLayout& layout, const PackedEncoder&,
+                    const float* mel, std::byte* input) {
+  const EncoderShape& s = layout.shape;
+  std::vector<uint16_t> tiles(static_cast<size_t>(s.rows()) * s.stem_columns());
+  MakeStemInput(s, mel, tiles.data());
+  std::memset(input, 0,
+              static_cast<size_t>(
+                  layout.bytes[static_cast<int>(ArrayBuffer::kInput)]));
+  for (int row = 0; row < s.row_tiles(); ++row)
+    for (int c = 0; c < s.stem_tiles(); ++c)
+      std::memcpy(input + layout.input.At(row, c),
+                  tiles.data() + static_cast<size_t>(row * s.stem_tiles() + c) *
+                                     kTileElements,
+                  kSlotBytes);
+}
+
+void ReadArrayOutput(const ArrayLayout& layout, const std::byte* output,
+                     float* audio) {
+  const EncoderShape& s = layout.shape;
+  std::vector<uint16_t> tiles(static_cast<size_t>(s.rows()) * s.width);
+  for (int row = 0; row < s.row_tiles(); ++row)
+    for (int c = 0; c < s.width_tiles(); ++c)
+      std::memcpy(tiles.data() +
+                      static_cast<size_t>(row * s.width_tiles() + c) *
+                          kTileElements,
+                  output + layout.output.At(row, c), kSlotBytes);
+  ReadOutput(s, tiles.data(), audio);
+}
+
+}  // namespace sotto::npu
