@@ -8,18 +8,31 @@
 namespace sotto::npu {
 namespace {
 
-// Rows of an element of activations: 2 KB, 16 rows of 64 bf16 or 128 int8.
-constexpr int kRowsA = 16;
-constexpr int64_t kBytesA = 2048;
-constexpr int kPartsA = kTile / kRowsA;  // elements of a slot
-// Sums, flash attention's state, or LayerNorm's; then what is left of a header.
-constexpr int64_t kStateBytes = kTile * (8 + kTile) * 4;
+constexpr int64_t kStateBytes = kTile * (8 + kTile) * 4;  // of attention
+constexpr int64_t kSumsBytes = kTile * kTile * 4;
 constexpr int kKeys = 32;  // in an element, with their values
 constexpr int64_t kScratchBytes = 12 * kKeys * 4;
-constexpr int64_t kParamsAt = kTile * kTile * 4;
-constexpr int64_t kParamsBytes = kHeaderBlocks * kBlockParams;
-constexpr int64_t kWorkBytes = kStateBytes + kScratchBytes;
-static_assert(kParamsAt + kParamsBytes <= kWorkBytes);
+
+// How a core's 64 KB are shared out. bf16: an element of activations is 16
+// rows. int8: 32, and attention's scratch is the half of the result's element
+// that Q leaves free.
+struct Budget {
+  int rows_a;
+  int64_t bytes_a;
+  int64_t params_at;  // in the work area, behind the sums
+  int64_t params_bytes;
+  int64_t work_bytes;
+
+  explicit Budget(const ArrayLayout& l)
+      : rows_a(l.int8() ? 32 : 16),
+        bytes_a(rows_a * kTile * 2),
+        params_at(kSumsBytes),
+        params_bytes(l.header_blocks() * kBlockParams),
+        work_bytes(std::max(kStateBytes + (l.int8() ? 0 : kScratchBytes),
+                            params_at + params_bytes)) {}
+  int parts() const { return kTile / rows_a; }  // elements of a slot
+};
+
 // The deepest kernel needs 256 bytes under the 96 of the start-up code.
 constexpr int64_t kStackBytes = 512;
 constexpr int64_t kSlotWords = kSlotBytes / 4;
@@ -31,7 +44,7 @@ std::string Name(const char* what, int i) {
   return fmt::format("{}{}", what, i);
 }
 
-void Connect(Design* d) {
+void Connect(Design* d, const Budget& b) {
   for (int i = 0; i < kColumns; ++i) {
     const TileId shim{i, kShimRow};
     const TileId mem{i, kMemRow};
@@ -39,7 +52,7 @@ void Connect(Design* d) {
     std::vector<FifoEnd> column;  // column i, all rows
     for (int k = 0; k < kArrayRows; ++k) {
       row.push_back(At({k, kFirstCoreRow + i}));
-      row.back().element_bytes = kBytesA;
+      row.back().element_bytes = b.bytes_a;
       column.push_back(At({i, kFirstCoreRow + k}));
     }
     d->Connect(Name("a_in", i), At(shim), {At(mem, 6)}, kSlotBytes);
@@ -64,9 +77,10 @@ void Connect(Design* d) {
 // one trip are its only conditions.
 class Program {
  public:
-  Program(int column, int row, bool int8)
+  Program(int column, int row, const ArrayLayout& layout)
       : column_(column),
-        int8_(int8),
+        int8_(layout.int8()),
+        b_(layout),
         a_(Name("a", row)),
         w_(Name("w", column)),
         c_(fmt::format("c{}_{}", column, row)),
@@ -83,12 +97,12 @@ class Program {
     const char* finish = int8_ ? "finish_i8" : "finish_bf16";
     Add({LoopBy(Word(kFinish)),
          Call(finish,
-              {Buffer(work_), Buffer(work_, kParamsAt), Element(c_),
+              {Buffer(work_), Buffer(work_, b_.params_at), Element(c_),
                Element(c_), Constant(kTile), Constant(kTile), Word(kMode)}),
          EndLoop(), LoopBy(Word(kApply))});
     std::vector<Arg> apply = {Element(c_),
                               Buffer(work_),
-                              Buffer(work_, kParamsAt),
+                              Buffer(work_, b_.params_at),
                               Element(c_),
                               Constant(kTile),
                               Constant(kTile)};
@@ -99,15 +113,15 @@ class Program {
     // The next block's parameters take the place of this one's.
     Add({Release(c_),
          Call("passthrough_u8",
-              {Buffer(work_, kParamsAt + kBlockParams),
-               Buffer(work_, kParamsAt),
-               Constant(kParamsBytes - kBlockParams)}),
+              {Buffer(work_, b_.params_at + kBlockParams),
+               Buffer(work_, b_.params_at),
+               Constant(b_.params_bytes - kBlockParams)}),
          EndLoop()});
     return std::move(ops_);
   }
 
   std::vector<StaticBuffer> Buffers(TileId tile) const {
-    return {{work_, tile, kWorkBytes, {}}, {control_, tile, kControlBytes, {}}};
+    return {{work_, tile, b_.work_bytes, {}}, {control_, tile, kControlBytes, {}}};
   }
 
  private:
@@ -121,18 +135,18 @@ class Program {
          Call("passthrough_u8",
               {Element(w_), Buffer(control_), Constant(kControlBytes)}),
          Call("passthrough_u8",
-              {Element(w_, 0, kControlBytes), Buffer(work_, kParamsAt),
-               Constant(kParamsBytes)}),
+              {Element(w_, 0, kControlBytes), Buffer(work_, b_.params_at),
+               Constant(b_.params_bytes)}),
          Release(w_, 2)});
   }
 
   void Stats() {
     Add({LoopBy(Word(kStatsTiles))});
-    for (int part = 0; part < kPartsA; ++part) {
+    for (int part = 0; part < b_.parts(); ++part) {
       Add({Acquire(a_),
            Call("layer_norm_stats",
-                {Element(a_), Buffer(work_, part * kRowsA * 16 * 4),
-                 Constant(kRowsA), Constant(kTile), Index(), Word(kWidth)}),
+                {Element(a_), Buffer(work_, part * b_.rows_a * 16 * 4),
+                 Constant(b_.rows_a), Constant(kTile), Index(), Word(kWidth)}),
            Release(a_)});
     }
     Add({EndLoop()});
@@ -142,11 +156,11 @@ class Program {
     Add({LoopBy(Word(kKTrips))});
     for (int element = 0; element < 2; ++element) {
       Add({Acquire(w_)});
-      for (int part = 0; part < kPartsA; ++part) {
+      for (int part = 0; part < b_.parts(); ++part) {
         Add({Acquire(a_),
              Call(int8_ ? "gemm_i8" : "gemm_bf16",
                   {Element(a_), Element(w_),
-                   Buffer(work_, part * kRowsA * kTile * 4), Constant(kRowsA),
+                   Buffer(work_, part * b_.rows_a * kTile * 4), Constant(b_.rows_a),
                    Constant(int8_ ? 2 * kTile : kTile), Constant(kTile),
                    element == 0 ? Index() : Constant(1)}),
              Release(a_)});
@@ -159,15 +173,15 @@ class Program {
   // Four tiles come by, one for each column: residuals, rows to normalise, Q.
   void Pick() {
     const auto skip = [this](int tiles) {
-      Add({Loop(tiles * kPartsA), Acquire(a_), Release(a_), EndLoop()});
+      Add({Loop(tiles * b_.parts()), Acquire(a_), Release(a_), EndLoop()});
     };
     Add({LoopBy(Word(kPick))});
     skip(column_);
-    for (int part = 0; part < kPartsA; ++part) {
+    for (int part = 0; part < b_.parts(); ++part) {
       Add({Acquire(a_),
            Call("passthrough_u8",
-                {Element(a_), Element(c_, 0, part * kBytesA),
-                 Constant(kBytesA)}),
+                {Element(a_), Element(c_, 0, part * b_.bytes_a),
+                 Constant(b_.bytes_a)}),
            Release(a_)});
     }
     skip(kArrayColumns - 1 - column_);
@@ -186,7 +200,8 @@ class Program {
                                Element(w_),
                                Element(w_, 0, kSlotBytes / 2),
                                Buffer(work_),
-                               Buffer(work_, kStateBytes),
+                               int8_ ? Element(c_, 0, kSlotBytes / 2)
+                                     : Buffer(work_, kStateBytes),
                                Constant(kTile),
                                Constant(kKeys),
                                Constant(kTile),
@@ -206,6 +221,7 @@ class Program {
 
   int column_;
   bool int8_;
+  Budget b_;
   std::string a_, w_, c_, work_, control_;
   std::vector<Op> ops_;
 };
@@ -394,11 +410,11 @@ Design MakeEncoderDesign(const ArrayLayout& layout, size_t first, size_t last) {
                               layout.bytes[static_cast<int>(buffer)],
                               buffer == ArrayBuffer::kOutput});
   }
-  Connect(&d);
+  Connect(&d, Budget(layout));
   for (int column = 0; column < kColumns; ++column) {
     for (int row = 0; row < kArrayRows; ++row) {
       const TileId tile{column, kFirstCoreRow + row};
-      Program program(column, row, layout.int8());
+      Program program(column, row, layout);
       for (StaticBuffer& buffer : program.Buffers(tile))
         d.buffers.push_back(std::move(buffer));
       CoreDesign& core = d.cores.emplace_back();

@@ -109,8 +109,9 @@ class Builder {
     p->weight_bytes = bytes;
     l_.bytes[static_cast<int>(ArrayBuffer::kWeights)] += kArrayColumns * bytes;
   }
-  static int64_t Headers(int blocks) {
-    return (blocks + kHeaderBlocks - 1) / kHeaderBlocks * kHeaderBytes;
+  int64_t Headers(int blocks) const {
+    const int n = l_.header_blocks();
+    return (blocks + n - 1) / n * kHeaderBytes;
   }
 
   Phase& Product(What what, int layer, const SlotMatrix& a, int k_tiles,

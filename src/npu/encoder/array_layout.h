@@ -19,11 +19,10 @@ inline constexpr int64_t kSlotBytes = 8192;
 // of columns, one a column.
 inline constexpr int kArrayRows = 4;
 inline constexpr int kArrayColumns = 4;
-// A header: 16 words of control, then the epilogue's parameters of up to four
-// blocks; the rest of its two elements is not read.
+// A header: 16 words of control, then the epilogue's parameters of a few blocks;
+// the rest of its two elements is not read.
 inline constexpr int64_t kHeaderBytes = 2 * kSlotBytes;
 inline constexpr int64_t kControlBytes = 64;
-inline constexpr int kHeaderBlocks = 4;
 inline constexpr int64_t kBlockParams = 3 * kTile * 4;
 
 // What the header tells the cores; each is one i32.
@@ -127,6 +126,8 @@ struct ArrayLayout {
 
   int rows() const { return row_blocks * kArrayRows; }
   bool int8() const { return precision == EncoderPrecision::kInt8; }
+  // Blocks whose parameters a header has; int8 has less room in L1.
+  int header_blocks() const { return int8() ? 3 : 4; }
   // Tiles of K in an element of weights.
   int element_tiles() const { return int8() ? 2 : 1; }
 };

@@ -81,8 +81,8 @@ class WeightPacker {
   void Column(const Phase& p, int c) {
     at_ = out_ + p.weights + c * p.weight_bytes;
     const int blocks = p.kind == Phase::Kind::kAttention ? 1 : p.blocks();
-    for (int first = 0; first < blocks; first += kHeaderBlocks) {
-      const int n = std::min(kHeaderBlocks, blocks - first);
+    for (int first = 0; first < blocks; first += l_.header_blocks()) {
+      const int n = std::min(l_.header_blocks(), blocks - first);
       Header(p, c, first, n);
       const PackedMatrix* m = MatrixOf(p);
       for (int b = 0; m != nullptr && b < n; ++b)
@@ -174,20 +174,28 @@ sotto::Buffer PackArrayWeights(const ArrayLayout& layout,
   return weights;
 }
 
-void MakeArrayInput(const ArrayLayout& layout, const PackedEncoder&,
-                    const float* mel, std::byte* input) {
+void MakeArrayInput(const ArrayLayout& layout, const float* mel,
+                    std::byte* input) {
   const EncoderShape& s = layout.shape;
-  std::vector<uint16_t> tiles(static_cast<size_t>(s.rows()) * s.stem_columns());
-  MakeStemInput(s, mel, tiles.data());
   std::memset(input, 0,
               static_cast<size_t>(
                   layout.bytes[static_cast<int>(ArrayBuffer::kInput)]));
-  for (int row = 0; row < s.row_tiles(); ++row)
-    for (int c = 0; c < s.stem_tiles(); ++c)
-      std::memcpy(input + layout.input.At(row, c),
-                  tiles.data() + static_cast<size_t>(row * s.stem_tiles() + c) *
-                                     kTileElements,
-                  kSlotBytes);
+  sotto::Buffer tiles(StemInputBytes(s, layout.precision));
+  MakeStemInput(s, layout.precision, mel, tiles.data());
+  const std::byte* from = tiles.data();
+  for (int row = 0; row < s.row_tiles(); ++row) {
+    for (int c = 0; c < s.stem_tiles(); ++c) {
+      std::byte* to = input + layout.input.At(row, c);
+      if (!layout.int8()) {
+        std::memcpy(to, from, kSlotBytes);
+        from += kSlotBytes;
+        continue;
+      }
+      // Four rows of a tile are 256 bytes, of a pair 512.
+      for (int i = 0; i < kTile / 4; ++i, from += 256)
+        std::memcpy(to + i * 512, from, 256);
+    }
+  }
 }
 
 void ReadArrayOutput(const ArrayLayout& layout, const std::byte* output,

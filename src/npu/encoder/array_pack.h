@@ -16,8 +16,8 @@ sotto::Buffer PackArrayWeights(const ArrayLayout& layout,
                                const PackedEncoder& encoder);
 
 // mel [n_mels][frames], f32, to layout.bytes of kInput.
-void MakeArrayInput(const ArrayLayout& layout, const PackedEncoder& encoder,
-                    const float* mel, std::byte* input);
+void MakeArrayInput(const ArrayLayout& layout, const float* mel,
+                    std::byte* input);
 // layout.bytes of kOutput to audio [positions][width], f32.
 void ReadArrayOutput(const ArrayLayout& layout, const std::byte* output,
                      float* audio);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "npu/kernels/device.h"
@@ -56,7 +57,7 @@ struct Work {
       return made;
     };
     const int rows = s.row_tiles();
-    input = take(rows, s.stem_tiles(), half);
+    input = take(rows, s.stem_tiles(), one);
     hidden = take(rows, std::max(3 * s.width_tiles(), s.ffn_tiles()), one);
     x = take(rows, s.width_tiles(), half);
     normed = take(rows, s.width_tiles(), one);
@@ -247,7 +248,7 @@ void Run::Layer(const PackedLayer& layer) {
 }
 
 void Run::All(const float* mel, float* audio) {
-  MakeStemInput(shape_, mel, work_.input.As<uint16_t>(0, 0));
+  MakeStemInput(shape_, encoder_.precision, mel, work_.input.data);
   Stem();
   for (const PackedLayer& layer : encoder_.layers) Layer(layer);
   // The last norm goes out in bf16. Where products take int8 its rows need
@@ -269,17 +270,26 @@ void RunOnHost(const PackedEncoder& encoder, const float* mel, float* audio,
   Run(encoder, work, pool).All(mel, audio);
 }
 
-void MakeStemInput(const EncoderShape& shape, const float* mel,
-                   uint16_t* tiles) {
+size_t StemInputBytes(const EncoderShape& shape, EncoderPrecision precision) {
+  return static_cast<size_t>(shape.rows()) * shape.stem_columns() *
+         (precision == EncoderPrecision::kInt8 ? 1 : 2);
+}
+
+void MakeStemInput(const EncoderShape& shape, EncoderPrecision precision,
+                   const float* mel, std::byte* tiles) {
   const int mels = shape.n_mels;
-  std::memset(tiles, 0,
-              sizeof(uint16_t) * static_cast<size_t>(shape.rows()) *
-                  shape.stem_columns());
+  const bool int8 = precision == EncoderPrecision::kInt8;
+  std::memset(tiles, 0, StemInputBytes(shape, precision));
   const auto put = [&](int row, int column, float value) {
-    tiles[static_cast<size_t>(row / kTile * shape.stem_tiles() +
-                              column / kTile) *
-              kTileElements +
-          At(row % kTile, column % kTile)] = ToBF16(value).bits;
+    const size_t at = static_cast<size_t>(row / kTile * shape.stem_tiles() +
+                                          column / kTile) *
+                          kTileElements +
+                      At(row % kTile, column % kTile);
+    if (int8)
+      reinterpret_cast<int8_t*>(tiles)[at] = static_cast<int8_t>(
+          std::clamp(std::nearbyint(value / kMelStep), -127.0F, 127.0F));
+    else
+      reinterpret_cast<BF16*>(tiles)[at] = ToBF16(value);
   };
   for (int t = 0; t < shape.positions(); ++t)
     for (int tap = 0; tap < 5; ++tap) {
@@ -289,7 +299,8 @@ void MakeStemInput(const EncoderShape& shape, const float* mel,
         put(t, tap * mels + c,
             mel[static_cast<size_t>(c) * shape.frames + frame]);
     }
-  put(0, 5 * mels, 1.0F);
+  for (int c = 0; c < shape.marks(precision == EncoderPrecision::kInt8); ++c)
+    put(0, 5 * mels + c, int8 ? 127 * kMelStep : 1.0F);
 }
 
 void ReadOutput(const EncoderShape& shape, const uint16_t* tiles,

@@ -19,10 +19,12 @@ size_t HostRunBytes(const PackedEncoder& encoder);
 void RunOnHost(const PackedEncoder& encoder, const float* mel, float* audio,
                std::byte* work, ThreadPool& pool);
 
-// The stem's input, [row_tiles][stem_tiles] tiles of bf16: what a host makes of
-// the log-mel for the array. Source: OpenAI's model.py, both convolutions.
-void MakeStemInput(const EncoderShape& shape, const float* mel,
-                   uint16_t* tiles);
+// The stem's input, [row_tiles][stem_tiles] tiles of bf16 or int8 (in steps of
+// kMelStep): what a host makes of the log-mel for the array. Source: OpenAI's
+// model.py, both convolutions.
+size_t StemInputBytes(const EncoderShape& shape, EncoderPrecision precision);
+void MakeStemInput(const EncoderShape& shape, EncoderPrecision precision,
+                   const float* mel, std::byte* tiles);
 // The array's output, bf16 tiles [row_tiles][width_tiles], to f32 rows.
 void ReadOutput(const EncoderShape& shape, const uint16_t* tiles, float* audio);
 

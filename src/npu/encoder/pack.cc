@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "tensor/half.h"
 
@@ -16,6 +17,8 @@ constexpr double kScoreScale = 1.4426950408889634 / 8.0;
 // What makes a convolution's output before the first frame vanish: GELU of it
 // is zero.
 constexpr float kNothing = -30000.0F;
+// int8: whatever the scale, -127.
+constexpr float kMark = -std::numeric_limits<float>::infinity();
 
 // A matrix [n][k] in f32 with what rounding it needs.
 struct Dense {
@@ -26,6 +29,7 @@ struct Dense {
   std::vector<float> step;   // of input channels; empty: bf16
   std::vector<float> scale;  // of outputs, before rounding them to int8
   std::vector<float> times;  // of outputs, before that; folded in
+  std::vector<float> least;  // of outputs: their step is no smaller; or empty
 
   Dense(std::string label, int outputs, int inputs)
       : name(std::move(label)),
@@ -62,8 +66,10 @@ int Bf16At(int n, int k) {
 float RoundRow(const Dense& m, int i, int8_t* out) {
   float largest = 0;
   for (int j = 0; j < m.k; ++j)
-    largest = std::max(largest, std::abs(m.row(i)[j] * m.step[j]));
-  const float scale = largest > 0 ? largest / 127 : 1;
+    if (m.row(i)[j] != kMark)
+      largest = std::max(largest, std::abs(m.row(i)[j] * m.step[j]));
+  float scale = largest > 0 ? largest / 127 : 1;
+  if (!m.least.empty()) scale = std::max(scale, m.least[i]);
   for (int j = 0; j < m.k; ++j)
     out[j] = static_cast<int8_t>(std::clamp(
         std::nearbyint(m.row(i)[j] * m.step[j] / scale), -127.0F, 127.0F));
@@ -176,10 +182,22 @@ PackedMatrix Packer::Stem1() const {
               w[(static_cast<size_t>(o) * mels + c) * 3 + x];
       m.bias[tap * d + o] = b[o];
       // Frame -1 is padding, not a frame: no output there.
-      if (tap == 0) row[5 * mels] = kNothing;
+      if (tap == 0)
+        std::fill_n(row + 5 * mels, shape_.marks(int8_),
+                    int8_ ? kMark : kNothing);
     }
   }
   if (int8_) {
+    m.step.assign(static_cast<size_t>(m.k), kMelStep);
+    m.least.resize(static_cast<size_t>(m.n));
+    // The marks outweigh whatever the first frame gives, by 8: GELU(-8) is 0.
+    for (int o = 0; o < d; ++o) {
+      float sum = std::abs(b[o]) + 8;
+      for (int c = 0; c < mels; ++c)
+        sum += std::abs(m.row(o)[2 * mels + c]) * 127 * kMelStep;
+      m.least[o] =
+          sum / (127.0F * 127.0F * static_cast<float>(shape_.marks(true)));
+    }
     Dense next("stem2", d, 3 * d);
     // The step of the next product's input is what this one rounds to.
     const auto w2 = Read("enc.conv2.w", int64_t{d} * d * 3);

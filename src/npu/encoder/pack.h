@@ -51,8 +51,6 @@ struct PackedLayer {
 struct PackedEncoder {
   EncoderShape shape;
   EncoderPrecision precision = EncoderPrecision::kBF16;
-  // The first is bf16 in both precisions: its mark for the first row is a
-  // large weight that would leave int8 nothing for the others.
   PackedMatrix stem1, stem2;
   sotto::Buffer positions;  // bf16 tiles [row_tiles][width_tiles]
   std::vector<PackedLayer> layers;

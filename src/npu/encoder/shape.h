@@ -21,6 +21,10 @@ inline constexpr int kTileElements = kTile * kTile;
 // bf16 for the residual stream and V.
 enum class EncoderPrecision : uint8_t { kBF16, kInt8 };
 
+// int8: of the stem's input. Whisper's log-mel ends 2 below its maximum, which
+// is 1.5 for a full scale (OpenAI's audio.py).
+inline constexpr float kMelStep = 2.0F / 127;
+
 struct EncoderShape {
   int n_mels = 80;
   int frames = 3000;  // of log-mel
@@ -34,11 +38,14 @@ struct EncoderShape {
   int rows() const { return row_tiles() * kTile; }
   int width_tiles() const { return width / kTile; }
   int ffn_tiles() const { return ffn / kTile; }
-  // A row of the stem's input: five frames, one mark for the first row, zeros.
+  // A row of the stem's input: five frames, marks for the first row, zeros.
   int stem_columns() const {
     return (5 * n_mels + 1 + kTile - 1) / kTile * kTile;
   }
   int stem_tiles() const { return stem_columns() / kTile; }
+  // int8 needs as many marks as there is room for: none can be larger than the
+  // largest input.
+  int marks(bool int8) const { return int8 ? stem_columns() - 5 * n_mels : 1; }
 
   // Throws kUnsupported naming the size that does not fit the tiles.
   void Check() const {
