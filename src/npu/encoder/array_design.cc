@@ -97,12 +97,12 @@ class Program {
     const char* finish = int8_ ? "finish_i8" : "finish_bf16";
     Add({LoopBy(Word(kFinish)),
          Call(finish,
-              {Buffer(work_), Buffer(work_, b_.params_at), Element(c_),
+              {Memory(work_), Memory(work_, b_.params_at), Element(c_),
                Element(c_), Constant(kTile), Constant(kTile), Word(kMode)}),
          EndLoop(), LoopBy(Word(kApply))});
     std::vector<Arg> apply = {Element(c_),
-                              Buffer(work_),
-                              Buffer(work_, b_.params_at),
+                              Memory(work_),
+                              Memory(work_, b_.params_at),
                               Element(c_),
                               Constant(kTile),
                               Constant(kTile)};
@@ -113,8 +113,8 @@ class Program {
     // The next block's parameters take the place of this one's.
     Add({Release(c_),
          Call("passthrough_u8",
-              {Buffer(work_, b_.params_at + kBlockParams),
-               Buffer(work_, b_.params_at),
+              {Memory(work_, b_.params_at + kBlockParams),
+               Memory(work_, b_.params_at),
                Constant(b_.params_bytes - kBlockParams)}),
          EndLoop()});
     return std::move(ops_);
@@ -133,9 +133,9 @@ class Program {
   void Header() {
     Add({Acquire(w_, 2),
          Call("passthrough_u8",
-              {Element(w_), Buffer(control_), Constant(kControlBytes)}),
+              {Element(w_), Memory(control_), Constant(kControlBytes)}),
          Call("passthrough_u8",
-              {Element(w_, 0, kControlBytes), Buffer(work_, b_.params_at),
+              {Element(w_, 0, kControlBytes), Memory(work_, b_.params_at),
                Constant(b_.params_bytes)}),
          Release(w_, 2)});
   }
@@ -145,7 +145,7 @@ class Program {
     for (int part = 0; part < b_.parts(); ++part) {
       Add({Acquire(a_),
            Call("layer_norm_stats",
-                {Element(a_), Buffer(work_, part * b_.rows_a * 16 * 4),
+                {Element(a_), Memory(work_, part * b_.rows_a * 16 * 4),
                  Constant(b_.rows_a), Constant(kTile), Index(), Word(kWidth)}),
            Release(a_)});
     }
@@ -160,7 +160,7 @@ class Program {
         Add({Acquire(a_),
              Call(int8_ ? "gemm_i8" : "gemm_bf16",
                   {Element(a_), Element(w_),
-                   Buffer(work_, part * b_.rows_a * kTile * 4), Constant(b_.rows_a),
+                   Memory(work_, part * b_.rows_a * kTile * 4), Constant(b_.rows_a),
                    Constant(int8_ ? 2 * kTile : kTile), Constant(kTile),
                    element == 0 ? Index() : Constant(1)}),
              Release(a_)});
@@ -193,15 +193,15 @@ class Program {
   void Attend() {
     Add({LoopBy(Word(kAttend)),
          Call("flash_start",
-              {Buffer(work_), Constant(kTile), Constant(kTile)}),
+              {Memory(work_), Constant(kTile), Constant(kTile)}),
          LoopBy(Word(kKeyTiles))});
     for (const int valid : {kValidFirst, kValidSecond}) {
       std::vector<Arg> args = {Element(c_),
                                Element(w_),
                                Element(w_, 0, kSlotBytes / 2),
-                               Buffer(work_),
+                               Memory(work_),
                                int8_ ? Element(c_, 0, kSlotBytes / 2)
-                                     : Buffer(work_, kStateBytes),
+                                     : Memory(work_, kStateBytes),
                                Constant(kTile),
                                Constant(kKeys),
                                Constant(kTile),
@@ -212,7 +212,7 @@ class Program {
            Call(int8_ ? "flash_block_i8" : "flash_block_bf16", args),
            Release(w_)});
     }
-    std::vector<Arg> finish = {Buffer(work_), Element(c_), Constant(kTile),
+    std::vector<Arg> finish = {Memory(work_), Element(c_), Constant(kTile),
                                Constant(kTile)};
     if (int8_) finish.push_back(Constant(0x3F800000));  // 1 as a float
     Add({EndLoop(), Call(int8_ ? "flash_finish_i8" : "flash_finish_bf16", finish),
