@@ -16,12 +16,13 @@ using Control = std::array<int32_t, kControlBytes / 4>;
 
 class WeightPacker {
  public:
-  WeightPacker(const ArrayLayout& layout, const PackedEncoder& encoder,
+  // Null: headers only.
+  WeightPacker(const ArrayLayout& layout, const PackedEncoder* encoder,
                std::byte* out)
       : l_(layout), encoder_(encoder), out_(out) {}
 
   void All() {
-    Positions();
+    if (encoder_ != nullptr) Positions();
     for (const Phase& p : l_.phases)
       for (int c = 0; c < kArrayColumns; ++c) Column(p, c);
   }
@@ -32,17 +33,18 @@ class WeightPacker {
     for (int row = 0; row < l_.shape.row_tiles(); ++row)
       for (int c = 0; c < d; ++c)
         std::memcpy(out_ + l_.positions.At(row, c),
-                    encoder_.positions.data() +
+                    encoder_->positions.data() +
                         static_cast<size_t>(row * d + c) * kSlotBytes,
                     kSlotBytes);
   }
 
   const PackedMatrix* MatrixOf(const Phase& p) const {
+    if (encoder_ == nullptr) return nullptr;
     switch (p.what) {
       case What::kStem1:
-        return &encoder_.stem1;
+        return &encoder_->stem1;
       case What::kStem2:
-        return &encoder_.stem2;
+        return &encoder_->stem2;
       case What::kQK:
       case What::kV:
         return &Layer(p).qkv;
@@ -57,10 +59,10 @@ class WeightPacker {
     }
   }
   const PackedLayer& Layer(const Phase& p) const {
-    return encoder_.layers[static_cast<size_t>(p.layer)];
+    return encoder_->layers[static_cast<size_t>(p.layer)];
   }
   const PackedNorm& NormOf(const Phase& p) const {
-    if (p.what == What::kLast) return encoder_.last;
+    if (p.what == What::kLast) return encoder_->last;
     return p.what == What::kNorm1 ? Layer(p).ln1 : Layer(p).ln2;
   }
 
@@ -87,6 +89,8 @@ class WeightPacker {
       const PackedMatrix* m = MatrixOf(p);
       for (int b = 0; m != nullptr && b < n; ++b)
         Tiles(*m, TileOf(p, first + b, c), p.k_tiles);
+      if (m == nullptr && p.kind == Phase::Kind::kProduct)
+        at_ += int64_t{n} * p.k_tiles / l_.element_tiles() * kSlotBytes;
     }
   }
 
@@ -113,13 +117,15 @@ class WeightPacker {
         words[kKeyTiles] = l_.shape.row_tiles();
         words[kValidFirst] = Valid(0);
         words[kValidSecond] = Valid(1);
-        if (l_.int8() && head < l_.shape.heads)
+        if (l_.int8() && encoder_ != nullptr && head < l_.shape.heads)
           words[kShift] = Layer(p).shifts[static_cast<size_t>(head)];
         break;
       }
     }
     std::memcpy(at_, words.data(), kControlBytes);
-    for (int b = 0; b < n && p.kind != Phase::Kind::kAttention; ++b)
+    const bool params =
+        encoder_ != nullptr && p.kind != Phase::Kind::kAttention;
+    for (int b = 0; params && b < n; ++b)
       Params(p, TileOf(p, first + b, c),
              at_ + kControlBytes + b * kBlockParams);
     at_ += kHeaderBytes;
@@ -158,20 +164,29 @@ class WeightPacker {
   }
 
   const ArrayLayout& l_;
-  const PackedEncoder& encoder_;
+  const PackedEncoder* encoder_;
   std::byte* out_;
   std::byte* at_ = nullptr;
 };
 
 }  // namespace
 
-sotto::Buffer PackArrayWeights(const ArrayLayout& layout,
-                               const PackedEncoder& encoder) {
+namespace {
+sotto::Buffer Packed(const ArrayLayout& layout, const PackedEncoder* encoder) {
   sotto::Buffer weights(static_cast<size_t>(
       layout.bytes[static_cast<int>(ArrayBuffer::kWeights)]));
   std::memset(weights.data(), 0, weights.size());
   WeightPacker(layout, encoder, weights.data()).All();
   return weights;
+}
+}  // namespace
+
+sotto::Buffer PackArrayWeights(const ArrayLayout& layout,
+                               const PackedEncoder& encoder) {
+  return Packed(layout, &encoder);
+}
+sotto::Buffer PackArrayHeaders(const ArrayLayout& layout) {
+  return Packed(layout, nullptr);
 }
 
 void MakeArrayInput(const ArrayLayout& layout, const float* mel,

@@ -15,6 +15,9 @@ namespace sotto::npu {
 sotto::Buffer PackArrayWeights(const ArrayLayout& layout,
                                const PackedEncoder& encoder);
 
+// The same without a model: what tells the cores what to do, all else zero.
+sotto::Buffer PackArrayHeaders(const ArrayLayout& layout);
+
 // mel [n_mels][frames], f32, to layout.bytes of kInput.
 void MakeArrayInput(const ArrayLayout& layout, const float* mel,
                     std::byte* input);
