@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 namespace sotto::npu {
 namespace {
@@ -37,11 +39,23 @@ struct Budget {
 constexpr int64_t kStackBytes = 512;
 constexpr int64_t kSlotWords = kSlotBytes / 4;
 constexpr int kMaxRuns = 256;  // of a task
+// Of L2: activations of a row of cores, filled from DDR once and sent for each
+// block that needs them, while the other area is filled.
+constexpr int64_t kAreaBytes = 24 * kSlotBytes;
 // Sizes of a shim's dimension end at 1023.
 constexpr int64_t kRun = 512;
 
 std::string Name(const char* what, int i) {
   return fmt::format("{}{}", what, i);
+}
+
+std::string AreaName(const char* what, int row, int area) {
+  return fmt::format("{}{}_{}", what, row, area);
+}
+FifoEnd ByTasks(TileId tile) {
+  FifoEnd end = At(tile);
+  end.by_tasks = true;
+  return end;
 }
 
 void Connect(Design* d, const Budget& b) {
@@ -55,10 +69,15 @@ void Connect(Design* d, const Budget& b) {
       row.back().element_bytes = b.bytes_a;
       column.push_back(At({i, kFirstCoreRow + k}));
     }
-    d->Connect(Name("a_in", i), At(shim), {At(mem, 6)}, kSlotBytes);
-    d->Connect(Name("a", i), At(mem, 6), row, kSlotBytes);
-    d->Connect(Name("w_in", i), At(shim), {At(mem, 6)}, kSlotBytes);
-    d->Connect(Name("w", i), At(mem, 6), column, kSlotBytes);
+    d->Connect(Name("a_in", i), At(shim), {ByTasks(mem)}, kSlotBytes);
+    d->Connect(Name("a", i), ByTasks(mem), row, kSlotBytes);
+    for (int area = 0; area < 2; ++area) {
+      d->buffers.push_back({AreaName("area", i, area), mem, kAreaBytes, {}});
+      d->locks.push_back({AreaName("free", i, area), mem, 0});
+      d->locks.push_back({AreaName("full", i, area), mem, 0});
+    }
+    d->Connect(Name("w_in", i), At(shim), {At(mem, 4)}, kSlotBytes);
+    d->Connect(Name("w", i), At(mem, 4), column, kSlotBytes);
     Link join{{}, {Name("out", i)}, {}};
     for (int r = 0; r < kArrayRows; ++r) {
       const std::string c = fmt::format("c{}_{}", i, r);
@@ -67,7 +86,6 @@ void Connect(Design* d, const Budget& b) {
       join.offsets.push_back(r * kSlotBytes);
     }
     d->Connect(Name("out", i), At(mem), {At(shim)}, kArrayRows * kSlotBytes);
-    d->links.push_back({{{Name("a_in", i), 0}}, {Name("a", i)}, {}});
     d->links.push_back({{{Name("w_in", i), 0}}, {Name("w", i)}, {}});
     d->links.push_back(std::move(join));
   }
@@ -232,6 +250,9 @@ class Order {
   Order(const ArrayLayout& layout, Design* design) : l_(layout), d_(*design) {}
 
   void Phases(size_t first, size_t last) {
+    for (int r = 0; r < kArrayRows; ++r)
+      for (int area = 0; area < 2; ++area)
+        d_.sequence.push_back(SetLock(AreaName("free", r, area), 1));
     Weights(l_.phases[first]);
     for (size_t i = first; i <= last; ++i) {
       const Phase& p = l_.phases[i];
@@ -302,10 +323,6 @@ class Order {
   static DmaDim Every(int n, int64_t bytes) {
     return n > 1 ? DmaDim{n, bytes / 4} : DmaDim{};
   }
-  static int64_t RowsStep(const SlotMatrix& m) {
-    return int64_t{kArrayRows} * m.columns * kSlotBytes;
-  }
-
   // Of the blocks of rows m..m+rows-1.
   void Out(const Target& t, int m) {
     for (int c = 0; c < kColumns; ++c) {
@@ -321,34 +338,110 @@ class Order {
     }
   }
 
-  void Product(const Phase& p) {
-    for (int m = 0; m < l_.row_blocks; ++m) {
-      for (int r = 0; r < kArrayRows; ++r) {
-        const int row = m * kArrayRows + r;
-        Step& step = In("a_in", r, p.a.buffer, 0);
-        Copy(Operand(p.a, row, p.k_tiles), &step);
-        step.runs = p.blocks();
-        if (!p.adds) continue;
-        Step& more = step.more.emplace_back();
-        Copy(Linear(p.residual, row, 0, kArrayColumns), &more);
-        more.iteration = Every(p.blocks(), kArrayColumns * kSlotBytes);
-      }
-      for (const Target& target : p.targets) Out(target, m);
+  // What a row of cores gets: `fill` into the next area, one behind the other;
+  // then `sends` of it, `runs` times, with offsets in the area.
+  struct Send {
+    int64_t offset = 0;
+    int64_t bytes = 0;
+    int64_t every = 0;  // further each run
+  };
+  void Stage(int r, const std::vector<Step>& fill,
+             const std::vector<Send>& sends, int runs) {
+    int& area = area_[r];
+    area = 1 - area;
+    const std::string buffer = AreaName("area", r, area);
+    const std::string free = AreaName("free", r, area);
+    const std::string full = AreaName("full", r, area);
+    Step& in = In("a_in", r, ArrayBuffer::kScratch, 0);
+    Copy(fill.front(), &in);
+    for (size_t i = 1; i < fill.size(); ++i) in.more.push_back(fill[i]);
+    Step& take = d_.sequence.emplace_back();
+    take.fifo = Name("a_in", r);
+    take.end = 0;
+    take.buffer = buffer;
+    for (const Step& step : fill) take.words += step.words;
+    // As often as the area was sent the last time.
+    take.acquire = free;
+    take.acquire_value = std::exchange(sent_[r][area], runs);
+    take.release = full;
+    take.release_value = runs;
+    Step& send = d_.sequence.emplace_back();
+    send.fifo = Name("a", r);
+    send.runs = runs;
+    for (size_t i = 0; i < sends.size(); ++i) {
+      Step& part = i == 0 ? send : send.more.emplace_back();
+      part.buffer = buffer;
+      part.offset = sends[i].offset;
+      part.words = sends[i].bytes / 4;
+      part.iteration = sends[i].every > 0 ? Every(runs, sends[i].every)
+                                          : DmaDim{};
+      if (i == 0) part.acquire = full;
+      if (i + 1 == sends.size()) part.release = free;
     }
+  }
+
+  int64_t OperandBytes(const Phase& p) const {
+    return p.k_tiles / l_.element_tiles() * kSlotBytes;
+  }
+  void Product(const Phase& p) {
+    const int64_t residual =
+        p.adds ? int64_t{p.residual.columns} * kSlotBytes : 0;
+    const bool fits = OperandBytes(p) + residual <= kAreaBytes;
+    for (int m = 0; m < l_.row_blocks; ++m) {
+      // Where a row takes more tasks than a queue holds, results need somewhere
+      // to go first.
+      if (!fits)
+        for (const Target& target : p.targets) Out(target, m);
+      if (fits) {
+        for (int r = 0; r < kArrayRows; ++r)
+          Whole(p, m * kArrayRows + r, r);
+      } else {
+        for (int block = 0; block < p.blocks(); ++block)
+          for (int r = 0; r < kArrayRows; ++r)
+            Parts(p, m * kArrayRows + r, r, block);
+      }
+      if (fits)
+        for (const Target& target : p.targets) Out(target, m);
+    }
+  }
+  // A row of tiles stays while all blocks are made.
+  void Whole(const Phase& p, int row, int r) {
+    std::vector<Step> fill = {Operand(p.a, row, p.k_tiles)};
+    std::vector<Send> sends = {{0, OperandBytes(p), 0}};
+    if (p.adds) {
+      fill.push_back(Linear(p.residual, row, 0, p.residual.columns));
+      sends.push_back({OperandBytes(p), kArrayColumns * kSlotBytes,
+                       kArrayColumns * kSlotBytes});
+    }
+    Stage(r, fill, sends, p.blocks());
+  }
+  // A part of the tiles at a time, once for each block.
+  void Parts(const Phase& p, int row, int r, int block) {
+    int parts = 2;
+    while (p.k_tiles % (parts * l_.element_tiles()) != 0 ||
+           OperandBytes(p) / parts > kAreaBytes)
+      ++parts;
+    const int tiles = p.k_tiles / parts;
+    for (int part = 0; part < parts; ++part) {
+      Step fill = Operand(p.a, row, tiles);
+      fill.offset = p.a.At(row, part * tiles);
+      Stage(r, {fill}, {{0, OperandBytes(p) / parts, 0}}, 1);
+    }
+    if (!p.adds) return;
+    Stage(r, {Linear(p.residual, row, block * kArrayColumns, kArrayColumns)},
+          {{0, kArrayColumns * kSlotBytes, 0}}, 1);
   }
 
   // Each row of tiles twice: for its sums, to be normalised.
   void Norm(const Phase& p) {
-    for (int r = 0; r < kArrayRows; ++r) {
-      Step& step = In("a_in", r, p.a.buffer, 0);
-      Copy(Linear(p.a, r, 0, p.k_tiles), &step);
-      step.iteration = Every(l_.row_blocks, RowsStep(p.a));
-      step.runs = l_.row_blocks;
-      Step& more = step.more.emplace_back();
-      Copy(Linear(p.a, r, 0, p.a.columns), &more);
-      more.iteration = step.iteration;
+    for (int m = 0; m < l_.row_blocks; ++m) {
+      for (int r = 0; r < kArrayRows; ++r)
+        Stage(r, {Linear(p.a, m * kArrayRows + r, 0, p.a.columns)},
+              {{0, p.k_tiles * kSlotBytes, 0},
+               {0, p.a.columns * kSlotBytes, 0}},
+              1);
+      Out(p.targets.front(), m);
     }
-    for (int m = 0; m < l_.row_blocks; ++m) Out(p.targets.front(), m);
   }
 
   // K and V of each column's head, as often as there are blocks of queries. An
@@ -379,14 +472,12 @@ class Order {
   }
 
   void Attention(const Phase& p) {
-    for (int r = 0; r < kArrayRows; ++r) {
-      Step& step = In("a_in", r, p.a.buffer, 0);
-      Copy(Linear(p.a, r, p.heads_from, kArrayColumns), &step);
-      step.iteration = Every(l_.row_blocks, RowsStep(p.a));
-      step.runs = l_.row_blocks;
-    }
     const int at_once = kMaxRuns / l_.shape.row_tiles();
     for (int m = 0; m < l_.row_blocks; ++m) {
+      for (int r = 0; r < kArrayRows; ++r)
+        Stage(r,
+              {Linear(p.a, m * kArrayRows + r, p.heads_from, kArrayColumns)},
+              {{0, kArrayColumns * kSlotBytes, 0}}, 1);
       if (m % at_once == 0) Keys(p, std::min(at_once, l_.row_blocks - m));
       Out(p.targets.front(), m);
     }
@@ -394,6 +485,8 @@ class Order {
 
   const ArrayLayout& l_;
   Design& d_;
+  int area_[kArrayRows] = {};
+  int sent_[kArrayRows][2] = {{1, 1}, {1, 1}, {1, 1}, {1, 1}};
 };
 
 }  // namespace

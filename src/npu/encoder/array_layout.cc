@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "npu/kernels/device.h"
 
 namespace sotto::npu {
@@ -109,22 +111,26 @@ class Builder {
     p->weight_bytes = bytes;
     l_.bytes[static_cast<int>(ArrayBuffer::kWeights)] += kArrayColumns * bytes;
   }
-  int64_t Headers(int blocks) const {
-    const int n = l_.header_blocks();
-    return (blocks + n - 1) / n * kHeaderBytes;
+  int64_t Headers(const Phase& p) const {
+    int64_t bytes = 0;
+    for (int b = 0; b < p.blocks();
+         b += p.HeaderFrom(b, l_.header_blocks()))
+      bytes += kHeaderBytes;
+    return bytes;
   }
 
   Phase& Product(What what, int layer, const SlotMatrix& a, int k_tiles,
                  int mode, std::vector<Target> targets,
-                 const SlotMatrix* residual = nullptr) {
+                 const SlotMatrix* residual = nullptr, int later = INT_MAX) {
     Phase& p = Add(Phase::Kind::kProduct, what, layer, a, std::move(targets));
     // A trip takes two elements of weights.
     p.k_tiles = RoundUp(k_tiles, 2 * l_.element_tiles());
     p.mode = mode;
+    p.later = later;
     p.adds = residual != nullptr;
     if (residual != nullptr) p.residual = *residual;
     const int64_t elements = p.k_tiles / l_.element_tiles();
-    Weigh(&p, Headers(p.blocks()) + p.blocks() * elements * kSlotBytes);
+    Weigh(&p, Headers(p) + p.blocks() * elements * kSlotBytes);
     return p;
   }
 
@@ -132,16 +138,17 @@ class Builder {
     const int d = l_.shape.width_tiles();
     Phase& p = Add(Phase::Kind::kNorm, what, layer, l_.x, {To(out, Blocks(d))});
     p.k_tiles = d;
-    Weigh(&p, Headers(p.blocks()));
+    Weigh(&p, Headers(p));
   }
 
   void Layer(int i) {
     const int d = l_.shape.width_tiles();
     const int narrow = l_.int8() ? kFinishInt8 : 0;
     Norm(What::kNorm1, i, l_.normed);
-    Product(What::kQK, i, l_.normed, d, narrow,
-            {To(l_.q, l_.head_blocks), ToKeys(0)});
-    Product(What::kV, i, l_.normed, d, 0, {ToKeys(1)}).waits = false;
+    // V stays bf16.
+    Product(What::kQKV, i, l_.normed, d, narrow,
+            {To(l_.q, l_.head_blocks), ToKeys(0), ToKeys(1)}, nullptr,
+            2 * l_.head_blocks);
     for (int h = 0; h < l_.head_blocks; ++h) {
       Phase& p = Add(Phase::Kind::kAttention, What::kAttention, i, l_.q,
                      {To(l_.normed, 1, h)});
@@ -184,9 +191,14 @@ int Phase::blocks() const {
   return sum;
 }
 
+int Phase::HeaderFrom(int first, int room) const {
+  const int end = first < later ? std::min(later, blocks()) : blocks();
+  return std::min(room, end - first);
+}
+
 std::string Phase::Name() const {
   static constexpr const char* kNames[] = {
-      "stem1", "stem2", "norm1", "qk",  "v",    "attention",
+      "stem1", "stem2", "norm1", "qkv", "attention",
       "out",   "norm2", "fc1",   "fc2", "last norm"};
   const char* name = kNames[static_cast<int>(what)];
   if (what == What::kStem1 || what == What::kStem2 || what == What::kLast)
@@ -202,6 +214,10 @@ ArrayLayout MakeArrayLayout(const EncoderShape& shape,
     Fail(ErrorCode::kUnsupported,
          "npu: {} frames are {} tiles of rows, want at most 64", shape.frames,
          shape.row_tiles());
+  // Of x, in an area of L2.
+  if (shape.width_tiles() > 24)
+    Fail(ErrorCode::kUnsupported, "npu: a width of {}, want at most {}",
+         shape.width, 24 * kTile);
   return Builder(shape, precision).Build();
 }
 

@@ -4,6 +4,7 @@
 // array_pack.h the weights in the order in which they stream.
 #pragma once
 
+#include <climits>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -86,8 +87,7 @@ struct Phase {
     kStem1,
     kStem2,
     kNorm1,
-    kQK,
-    kV,
+    kQKV,
     kAttention,
     kOut,
     kNorm2,
@@ -103,6 +103,8 @@ struct Phase {
   bool adds = false;    // `residual` is added
   SlotMatrix residual;
   int mode = 0;
+  int later_mode = 0;  // of blocks from `later` on
+  int later = INT_MAX;
   std::vector<Target> targets;
   int heads_from = 0;   // attention: of the four heads
   bool waits = true;    // for what the phase before it wrote
@@ -111,6 +113,9 @@ struct Phase {
   int64_t weight_bytes = 0;
 
   int blocks() const;
+  // Blocks of the header that starts with block `first`, of those that one has
+  // room for.
+  int HeaderFrom(int first, int room) const;
   std::string Name() const;
 };
 

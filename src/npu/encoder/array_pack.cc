@@ -45,8 +45,7 @@ class WeightPacker {
         return &encoder_->stem1;
       case What::kStem2:
         return &encoder_->stem2;
-      case What::kQK:
-      case What::kV:
+      case What::kQKV:
         return &Layer(p).qkv;
       case What::kOut:
         return &Layer(p).out;
@@ -68,13 +67,13 @@ class WeightPacker {
 
   // Which tile of columns block `block` of column `c` makes; -1: none.
   int TileOf(const Phase& p, int block, int c) const {
-    const int heads = l_.shape.heads;
-    const bool k = p.what == What::kQK && block >= l_.head_blocks;
-    const int tile = (k ? block - l_.head_blocks : block) * kArrayColumns + c;
-    if (p.what == What::kQK || p.what == What::kV) {
-      if (tile >= heads) return -1;
-      return tile + (p.what == What::kV ? 2 * heads : k ? heads : 0);
+    if (p.what == What::kQKV) {
+      const int head = block % l_.head_blocks * kArrayColumns + c;
+      return head < l_.shape.heads
+                 ? block / l_.head_blocks * l_.shape.heads + head
+                 : -1;
     }
+    const int tile = block * kArrayColumns + c;
     const PackedMatrix* m = MatrixOf(p);
     const int tiles = m != nullptr ? m->n_tiles : l_.shape.width_tiles();
     return tile < tiles ? tile : -1;
@@ -82,9 +81,9 @@ class WeightPacker {
 
   void Column(const Phase& p, int c) {
     at_ = out_ + p.weights + c * p.weight_bytes;
-    const int blocks = p.kind == Phase::Kind::kAttention ? 1 : p.blocks();
-    for (int first = 0; first < blocks; first += l_.header_blocks()) {
-      const int n = std::min(l_.header_blocks(), blocks - first);
+    int n = 0;
+    for (int first = 0; first < p.blocks(); first += n) {
+      n = p.HeaderFrom(first, l_.header_blocks());
       Header(p, c, first, n);
       const PackedMatrix* m = MatrixOf(p);
       for (int b = 0; m != nullptr && b < n; ++b)
@@ -103,7 +102,7 @@ class WeightPacker {
       case Phase::Kind::kProduct:
         words[kKTrips] = p.k_tiles / (2 * l_.element_tiles());
         words[kFinish] = 1;
-        words[kMode] = p.mode;
+        words[kMode] = first < p.later ? p.mode : p.later_mode;
         break;
       case Phase::Kind::kNorm:
         words[kStatsTiles] = first == 0 ? p.k_tiles : 0;
