@@ -118,28 +118,25 @@ class Program {
               {Memory(work_), Memory(work_, b_.params_at), Element(c_),
                Element(c_), Constant(kTile), Constant(kTile), Word(kMode)}),
          EndLoop(), LoopBy(Word(kApply))});
-    std::vector<Arg> apply = {Element(c_),
-                              Memory(work_),
-                              Memory(work_, b_.params_at),
-                              Element(c_),
-                              Constant(kTile),
-                              Constant(kTile)};
+    std::vector<Arg> apply = {
+        Element(c_), Memory(work_),   Memory(work_, b_.params_at),
+        Element(c_), Constant(kTile), Constant(kTile)};
     if (int8_) apply.push_back(Word(kApplyInt8));
     Add({Call(int8_ ? "layer_norm_apply" : "layer_norm_apply_bf16", apply),
          EndLoop()});
     Attend();
     // The next block's parameters take the place of this one's.
     Add({Release(c_),
-         Call("passthrough_u8",
-              {Memory(work_, b_.params_at + kBlockParams),
-               Memory(work_, b_.params_at),
-               Constant(b_.params_bytes - kBlockParams)}),
+         Call("passthrough_u8", {Memory(work_, b_.params_at + kBlockParams),
+                                 Memory(work_, b_.params_at),
+                                 Constant(b_.params_bytes - kBlockParams)}),
          EndLoop()});
     return std::move(ops_);
   }
 
   std::vector<StaticBuffer> Buffers(TileId tile) const {
-    return {{work_, tile, b_.work_bytes, {}}, {control_, tile, kControlBytes, {}}};
+    return {{work_, tile, b_.work_bytes, {}},
+            {control_, tile, kControlBytes, {}}};
   }
 
  private:
@@ -178,9 +175,9 @@ class Program {
         Add({Acquire(a_),
              Call(int8_ ? "gemm_i8" : "gemm_bf16",
                   {Element(a_), Element(w_),
-                   Memory(work_, part * b_.rows_a * kTile * 4), Constant(b_.rows_a),
-                   Constant(int8_ ? 2 * kTile : kTile), Constant(kTile),
-                   element == 0 ? Index() : Constant(1)}),
+                   Memory(work_, part * b_.rows_a * kTile * 4),
+                   Constant(b_.rows_a), Constant(int8_ ? 2 * kTile : kTile),
+                   Constant(kTile), element == 0 ? Index() : Constant(1)}),
              Release(a_)});
       }
       Add({Release(w_)});
@@ -210,21 +207,20 @@ class Program {
   // both, which only matters for what is masked.
   void Attend() {
     Add({LoopBy(Word(kAttend)),
-         Call("flash_start",
-              {Memory(work_), Constant(kTile), Constant(kTile)}),
+         Call("flash_start", {Memory(work_), Constant(kTile), Constant(kTile)}),
          LoopBy(Word(kKeyTiles))});
     for (const int valid : {kValidFirst, kValidSecond}) {
-      std::vector<Arg> args = {Element(c_),
-                               Element(w_),
-                               Element(w_, 0, kSlotBytes / 2),
-                               Memory(work_),
-                               int8_ ? Element(c_, 0, kSlotBytes / 2)
-                                     : Memory(work_, kStateBytes),
-                               Constant(kTile),
-                               Constant(kKeys),
-                               Constant(kTile),
-                               Index(),
-                               Word(valid)};
+      std::vector<Arg> args = {
+          Element(c_),
+          Element(w_),
+          Element(w_, 0, kSlotBytes / 2),
+          Memory(work_),
+          int8_ ? Element(c_, 0, kSlotBytes / 2) : Memory(work_, kStateBytes),
+          Constant(kTile),
+          Constant(kKeys),
+          Constant(kTile),
+          Index(),
+          Word(valid)};
       if (int8_) args.push_back(Word(kShift));
       Add({Acquire(w_),
            Call(int8_ ? "flash_block_i8" : "flash_block_bf16", args),
@@ -233,7 +229,8 @@ class Program {
     std::vector<Arg> finish = {Memory(work_), Element(c_), Constant(kTile),
                                Constant(kTile)};
     if (int8_) finish.push_back(Constant(0x3F800000));  // 1 as a float
-    Add({EndLoop(), Call(int8_ ? "flash_finish_i8" : "flash_finish_bf16", finish),
+    Add({EndLoop(),
+         Call(int8_ ? "flash_finish_i8" : "flash_finish_bf16", finish),
          EndLoop()});
   }
 
@@ -290,8 +287,8 @@ class Order {
   // Once for each four tiles of rows; attention once.
   void Weights(const Phase& p) {
     for (int c = 0; c < kColumns; ++c) {
-      Step& step = In("w_in", c, ArrayBuffer::kWeights,
-                      p.weights + c * p.weight_bytes);
+      Step& step =
+          In("w_in", c, ArrayBuffer::kWeights, p.weights + c * p.weight_bytes);
       step.words = p.weight_bytes / 4;
       step.runs = p.kind == Phase::Kind::kAttention ? 1 : l_.row_blocks;
     }
@@ -308,9 +305,8 @@ class Order {
   Step Operand(const SlotMatrix& m, int row, int k_tiles) const {
     if (!l_.int8()) return Linear(m, row, 0, k_tiles);
     Step step = Linear(m, row, 0, k_tiles / 2);
-    step.dims = {{kRun, 1},
-                 {kSlotWords / kRun, kRun},
-                 {k_tiles / 2, 2 * kSlotWords}};
+    step.dims = {
+        {kRun, 1}, {kSlotWords / kRun, kRun}, {k_tiles / 2, 2 * kSlotWords}};
     return step;
   }
   static void Copy(const Step& transfer, Step* step) {
@@ -326,11 +322,9 @@ class Order {
   // Of the blocks of rows m..m+rows-1.
   void Out(const Target& t, int m) {
     for (int c = 0; c < kColumns; ++c) {
-      Step& step =
-          Task("out", c, 0, t.buffer, t.At(m * kArrayRows, c, 0));
-      step.dims = {{kRun, 1},
-                   {kSlotWords / kRun, kRun},
-                   {kArrayRows, t.row_step / 4}};
+      Step& step = Task("out", c, 0, t.buffer, t.At(m * kArrayRows, c, 0));
+      step.dims = {
+          {kRun, 1}, {kSlotWords / kRun, kRun}, {kArrayRows, t.row_step / 4}};
       if (t.paired) step.dims = {{64, 1}, {32, 128}, {4, t.row_step / 4}};
       step.iteration = Every(t.blocks, t.block_step);
       step.runs = t.blocks;
@@ -373,8 +367,8 @@ class Order {
       part.buffer = buffer;
       part.offset = sends[i].offset;
       part.words = sends[i].bytes / 4;
-      part.iteration = sends[i].every > 0 ? Every(runs, sends[i].every)
-                                          : DmaDim{};
+      part.iteration =
+          sends[i].every > 0 ? Every(runs, sends[i].every) : DmaDim{};
       if (i == 0) part.acquire = full;
       if (i + 1 == sends.size()) part.release = free;
     }
@@ -393,8 +387,7 @@ class Order {
       if (!fits)
         for (const Target& target : p.targets) Out(target, m);
       if (fits) {
-        for (int r = 0; r < kArrayRows; ++r)
-          Whole(p, m * kArrayRows + r, r);
+        for (int r = 0; r < kArrayRows; ++r) Whole(p, m * kArrayRows + r, r);
       } else {
         for (int block = 0; block < p.blocks(); ++block)
           for (int r = 0; r < kArrayRows; ++r)
@@ -436,10 +429,10 @@ class Order {
   void Norm(const Phase& p) {
     for (int m = 0; m < l_.row_blocks; ++m) {
       for (int r = 0; r < kArrayRows; ++r)
-        Stage(r, {Linear(p.a, m * kArrayRows + r, 0, p.a.columns)},
-              {{0, p.k_tiles * kSlotBytes, 0},
-               {0, p.a.columns * kSlotBytes, 0}},
-              1);
+        Stage(
+            r, {Linear(p.a, m * kArrayRows + r, 0, p.a.columns)},
+            {{0, p.k_tiles * kSlotBytes, 0}, {0, p.a.columns * kSlotBytes, 0}},
+            1);
       Out(p.targets.front(), m);
     }
   }
@@ -475,8 +468,7 @@ class Order {
     const int at_once = kMaxRuns / l_.shape.row_tiles();
     for (int m = 0; m < l_.row_blocks; ++m) {
       for (int r = 0; r < kArrayRows; ++r)
-        Stage(r,
-              {Linear(p.a, m * kArrayRows + r, p.heads_from, kArrayColumns)},
+        Stage(r, {Linear(p.a, m * kArrayRows + r, p.heads_from, kArrayColumns)},
               {{0, kArrayColumns * kSlotBytes, 0}}, 1);
       if (m % at_once == 0) Keys(p, std::min(at_once, l_.row_blocks - m));
       Out(p.targets.front(), m);

@@ -64,10 +64,10 @@ class Builder {
     const bool wide = 3 * d > s.ffn_tiles();
     SlotMatrix& larger = wide ? l_.hidden : l_.ffn;
     SlotMatrix& smaller = wide ? l_.ffn : l_.hidden;
-    larger = Take(ArrayBuffer::kScratch, std::max(3 * d, s.ffn_tiles()), paired);
+    larger =
+        Take(ArrayBuffer::kScratch, std::max(3 * d, s.ffn_tiles()), paired);
     smaller = larger;
-    smaller.columns =
-        RoundUp(std::min(3 * d, s.ffn_tiles()), kArrayColumns);
+    smaller.columns = RoundUp(std::min(3 * d, s.ffn_tiles()), kArrayColumns);
     int64_t& scratch = l_.bytes[static_cast<int>(ArrayBuffer::kScratch)];
     l_.kv = scratch;
     scratch +=
@@ -113,8 +113,7 @@ class Builder {
   }
   int64_t Headers(const Phase& p) const {
     int64_t bytes = 0;
-    for (int b = 0; b < p.blocks();
-         b += p.HeaderFrom(b, l_.header_blocks()))
+    for (int b = 0; b < p.blocks(); b += p.HeaderFrom(b, l_.header_blocks()))
       bytes += kHeaderBytes;
     return bytes;
   }
@@ -156,14 +155,14 @@ class Builder {
       p.waits = h == 0;
       Weigh(&p, kHeaderBytes);
     }
-    Product(What::kOut, i, l_.normed, d, kFinishResidual,
-            {To(l_.x, Blocks(d))}, &l_.x);
+    Product(What::kOut, i, l_.normed, d, kFinishResidual, {To(l_.x, Blocks(d))},
+            &l_.x);
     Norm(What::kNorm2, i, l_.normed);
     const int f = l_.shape.ffn_tiles();
     Product(What::kFc1, i, l_.normed, d, narrow | kFinishGelu,
             {To(l_.ffn, Blocks(f))});
-    Product(What::kFc2, i, l_.ffn, f, kFinishResidual,
-            {To(l_.x, Blocks(d))}, &l_.x);
+    Product(What::kFc2, i, l_.ffn, f, kFinishResidual, {To(l_.x, Blocks(d))},
+            &l_.x);
   }
 
   ArrayLayout l_;

@@ -20,23 +20,23 @@ inline constexpr int64_t kSlotBytes = 8192;
 // of columns, one a column.
 inline constexpr int kArrayRows = 4;
 inline constexpr int kArrayColumns = 4;
-// A header: 16 words of control, then the epilogue's parameters of a few blocks;
-// the rest of its two elements is not read.
+// A header: 16 words of control, then the epilogue's parameters of a few
+// blocks; the rest of its two elements is not read.
 inline constexpr int64_t kHeaderBytes = 2 * kSlotBytes;
 inline constexpr int64_t kControlBytes = 64;
 inline constexpr int64_t kBlockParams = 3 * kTile * 4;
 
 // What the header tells the cores; each is one i32.
 enum ControlWord : int {
-  kStatsTiles,   // tiles of x whose rows' sums are taken
-  kBlocks,       // blocks of this header
-  kKTrips,       // pairs of elements of weights in a block
-  kPick,         // 1: own tile of the four that follow goes into the result
-  kFinish,       // 1: epilogue of a product, as kMode says
+  kStatsTiles,  // tiles of x whose rows' sums are taken
+  kBlocks,      // blocks of this header
+  kKTrips,      // pairs of elements of weights in a block
+  kPick,        // 1: own tile of the four that follow goes into the result
+  kFinish,      // 1: epilogue of a product, as kMode says
   kMode,
-  kApply,        // 1: LayerNorm with the rows' sums
+  kApply,  // 1: LayerNorm with the rows' sums
   kApplyInt8,
-  kAttend,       // 1: attention
+  kAttend,  // 1: attention
   kKeyTiles,
   kValidFirst,   // what flash_block takes for `valid` for the first and the
   kValidSecond,  // second 32 keys of a tile, see Valid in array_pack.cc
@@ -98,16 +98,16 @@ struct Phase {
   Kind kind = Kind::kProduct;
   What what = What::kStem1;
   int layer = 0;
-  SlotMatrix a;         // of a product, x, or Q
-  int k_tiles = 0;      // whole trips; of a norm those that count
-  bool adds = false;    // `residual` is added
+  SlotMatrix a;       // of a product, x, or Q
+  int k_tiles = 0;    // whole trips; of a norm those that count
+  bool adds = false;  // `residual` is added
   SlotMatrix residual;
   int mode = 0;
   int later_mode = 0;  // of blocks from `later` on
   int later = INT_MAX;
   std::vector<Target> targets;
-  int heads_from = 0;   // attention: of the four heads
-  bool waits = true;    // for what the phase before it wrote
+  int heads_from = 0;  // attention: of the four heads
+  bool waits = true;   // for what the phase before it wrote
   // Of one column: headers and tiles, as often as there are blocks of rows.
   int64_t weights = 0;  // offset of column 0
   int64_t weight_bytes = 0;
@@ -126,7 +126,7 @@ struct ArrayLayout {
   int head_blocks = 0;
   std::vector<Phase> phases;
   SlotMatrix input, x, normed, hidden, ffn, q, positions, output;
-  int64_t kv = 0;  // scratch: [head][row tile] slots of K and of V
+  int64_t kv = 0;         // scratch: [head][row tile] slots of K and of V
   int64_t bytes[4] = {};  // of the host buffers
 
   int rows() const { return row_blocks * kArrayRows; }

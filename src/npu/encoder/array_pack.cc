@@ -148,8 +148,7 @@ class WeightPacker {
   void Tiles(const PackedMatrix& m, int n, int k_tiles) {
     constexpr size_t kStripe = 512;  // 8 columns of an int8 tile
     for (int k = 0; k < k_tiles; ++k) {
-      const std::byte* tile =
-          n >= 0 && k < m.k_tiles ? m.tile(n, k) : nullptr;
+      const std::byte* tile = n >= 0 && k < m.k_tiles ? m.tile(n, k) : nullptr;
       if (!l_.int8()) {
         if (tile != nullptr) std::memcpy(at_, tile, kSlotBytes);
         at_ += kSlotBytes;
@@ -191,9 +190,9 @@ sotto::Buffer PackArrayHeaders(const ArrayLayout& layout) {
 void MakeArrayInput(const ArrayLayout& layout, const float* mel,
                     std::byte* input) {
   const EncoderShape& s = layout.shape;
-  std::memset(input, 0,
-              static_cast<size_t>(
-                  layout.bytes[static_cast<int>(ArrayBuffer::kInput)]));
+  std::memset(
+      input, 0,
+      static_cast<size_t>(layout.bytes[static_cast<int>(ArrayBuffer::kInput)]));
   sotto::Buffer tiles(StemInputBytes(s, layout.precision));
   MakeStemInput(s, layout.precision, mel, tiles.data());
   const std::byte* from = tiles.data();
@@ -218,10 +217,10 @@ void ReadArrayOutput(const ArrayLayout& layout, const std::byte* output,
   std::vector<uint16_t> tiles(static_cast<size_t>(s.rows()) * s.width);
   for (int row = 0; row < s.row_tiles(); ++row)
     for (int c = 0; c < s.width_tiles(); ++c)
-      std::memcpy(tiles.data() +
-                      static_cast<size_t>(row * s.width_tiles() + c) *
-                          kTileElements,
-                  output + layout.output.At(row, c), kSlotBytes);
+      std::memcpy(
+          tiles.data() +
+              static_cast<size_t>(row * s.width_tiles() + c) * kTileElements,
+          output + layout.output.At(row, c), kSlotBytes);
   ReadOutput(s, tiles.data(), audio);
 }
 

@@ -15,7 +15,8 @@
 namespace sotto::npu {
 namespace {
 
-// Which model the weights on the device are: all epilogues' parameters (FNV-1a).
+// Which model the weights on the device are: all epilogues' parameters
+// (FNV-1a).
 uint64_t Fingerprint(const PackedEncoder& encoder) {
   uint64_t hash = 14695981039346656037U;
   const auto add = [&hash](const std::vector<float>& values) {

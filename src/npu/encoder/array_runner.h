@@ -15,12 +15,11 @@ namespace sotto::npu {
 // throw Error(kDevice) with the fault's line where the array has one, and
 // Error(kUnsupported) for a shape that does not fit it.
 std::unique_ptr<EncoderRunner> MakeArrayRunner(
-    SimOptions options = {},
-    std::function<void(const SimReport&)> report = {});
+    SimOptions options = {}, std::function<void(const SimReport&)> report = {});
 
 // What a window of this shape takes on the array: the design run with kernels
-// that cost what they cost and compute nothing. Phases from `first` to `last` of
-// the layout. `options`' kernels are ignored.
+// that cost what they cost and compute nothing. Phases from `first` to `last`
+// of the layout. `options`' kernels are ignored.
 SimReport TimeEncoder(const EncoderShape& shape, EncoderPrecision precision,
                       SimOptions options = {}, size_t first = 0,
                       size_t last = SIZE_MAX);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The encoder's design on the simulated array, bit for bit what RunOnHost gives.
+// The encoder's design on the simulated array, bit for bit what RunOnHost
+// gives.
+#include "npu/sim/array.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,7 +17,6 @@
 #include "npu/encoder/array_pack.h"
 #include "npu/encoder/array_runner.h"
 #include "npu/encoder/host_run.h"
-#include "npu/sim/array.h"
 #include "tensor/half.h"
 
 namespace sotto::npu {
@@ -34,8 +36,8 @@ class RandomEncoder {
     const int d = shape.width_tiles();
     e.stem1 = Matrix(3 * d, shape.stem_tiles());
     e.stem2 = Matrix(d, 3 * d);
-    e.positions = sotto::Buffer(static_cast<size_t>(shape.rows()) *
-                                shape.width * 2);
+    e.positions =
+        sotto::Buffer(static_cast<size_t>(shape.rows()) * shape.width * 2);
     Halves(&e.positions, 0.1F);
     for (int i = 0; i < shape.layers; ++i) {
       PackedLayer& layer = e.layers.emplace_back();
@@ -65,8 +67,8 @@ class RandomEncoder {
     m.precision = e.precision;
     m.n_tiles = n_tiles;
     m.k_tiles = k_tiles;
-    m.tiles = sotto::Buffer(static_cast<size_t>(n_tiles * k_tiles) *
-                            m.tile_bytes());
+    m.tiles =
+        sotto::Buffer(static_cast<size_t>(n_tiles * k_tiles) * m.tile_bytes());
     const auto k = static_cast<float>(k_tiles * kTile);
     const bool int8 = e.precision == kInt8;
     if (int8) {
@@ -79,12 +81,11 @@ class RandomEncoder {
     for (int n = 0; n < n_tiles; ++n)
       for (int row = 0; row < 3; ++row)
         for (int i = 0; i < kTile; ++i)
-          m.params.push_back(
-              row == 1 ? Normal(0.1F)
-              : !int8  ? 1.0F
-              : row == 0
-                  ? std::abs(1 + Normal(0.1F)) / (73 * 40 * std::sqrt(k))
-                  : 30.0F);
+          m.params.push_back(row == 1   ? Normal(0.1F)
+                             : !int8    ? 1.0F
+                             : row == 0 ? std::abs(1 + Normal(0.1F)) /
+                                              (73 * 40 * std::sqrt(k))
+                                        : 30.0F);
     return m;
   }
   PackedNorm Norm(int tiles) {
@@ -121,13 +122,15 @@ class Machine {
   std::vector<float> Run(const std::vector<float>& mel) {
     MakeArrayInput(layout_, mel.data(), buffers_[0].data());
     std::vector<std::span<std::byte>> spans = {
-        buffers_[0], {weights_.data(), weights_.size()}, buffers_[2],
+        buffers_[0],
+        {weights_.data(), weights_.size()},
+        buffers_[2],
         buffers_[3]};
     const auto from = std::chrono::steady_clock::now();
     last = array_.Run(plan_.stream, spans);
-    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() -
-                                            from)
-                  .count();
+    seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - from)
+            .count();
     EXPECT_EQ(last.state, RunState::kCompleted) << last.detail;
     std::vector<float> audio(static_cast<size_t>(layout_.shape.positions()) *
                              layout_.shape.width);
@@ -203,9 +206,9 @@ TEST_P(EncoderDesign, TwiceTheHostsBits) {
 TEST_P(EncoderDesign, OddShapes) {
   // One tile of rows; one valid key in the last tile; heads that leave columns
   // without work; widths that are no whole blocks.
-  for (const EncoderShape& shape :
-       {EncoderShape{8, 60, 128, 2, 192, 1}, EncoderShape{80, 130, 128, 2, 64, 1},
-        EncoderShape{12, 770, 384, 6, 448, 1}}) {
+  for (const EncoderShape& shape : {EncoderShape{8, 60, 128, 2, 192, 1},
+                                    EncoderShape{80, 130, 128, 2, 64, 1},
+                                    EncoderShape{12, 770, 384, 6, 448, 1}}) {
     const RandomEncoder random(shape, GetParam(), 3);
     Machine machine(random.e, {});
     const auto mel = RandomMel(shape, 4);
@@ -259,8 +262,8 @@ TEST_P(EncoderDesign, R8R9R10N7Base) {
   const bool int8 = GetParam() == kInt8;
   const SimReport report = TimeEncoder({}, GetParam());
   RecordProperty("modelled_ms", std::to_string(report.milliseconds()));
-  EXPECT_EQ(report.cores.size(), 16u);     // R8
-  EXPECT_LE(report.Imbalance(), 0.10);     // R8
+  EXPECT_EQ(report.cores.size(), 16u);  // R8
+  EXPECT_LE(report.Imbalance(), 0.10);  // R8
   EXPECT_GE(report.Utilisation(), 0.70);
   EXPECT_LE(report.parameters.launch_ms,  // R9
             0.005 * report.milliseconds());
@@ -288,8 +291,8 @@ TEST_P(EncoderDesign, DISABLED_Times) {
   std::cout << EncoderTimes({}, GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(Precision, EncoderDesign, testing::Values(kBF16, kInt8),
-                         [](const auto& of) {
+INSTANTIATE_TEST_SUITE_P(Precision, EncoderDesign,
+                         testing::Values(kBF16, kInt8), [](const auto& of) {
                            return of.param == kInt8 ? "Int8" : "Bf16";
                          });
 

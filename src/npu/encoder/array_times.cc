@@ -36,11 +36,10 @@ double Ms(int64_t cycles, double ghz) {
 
 std::string PhaseLine(const std::string& name, int times, const SimReport& r) {
   const double compute = r.Utilisation() * static_cast<double>(r.cycles);
-  return fmt::format(
-      "| {} | {} | {} | {:.0f} | {:.0f} % | {:.1f} | {:.1f} |\n", name, times,
-      r.cycles, compute, 100 * r.Utilisation(),
-      static_cast<double>(r.ddr_read_bytes) / 1e6,
-      static_cast<double>(r.ddr_write_bytes) / 1e6);
+  return fmt::format("| {} | {} | {} | {:.0f} | {:.0f} % | {:.1f} | {:.1f} |\n",
+                     name, times, r.cycles, compute, 100 * r.Utilisation(),
+                     static_cast<double>(r.ddr_read_bytes) / 1e6,
+                     static_cast<double>(r.ddr_write_bytes) / 1e6);
 }
 
 // Of phases with equal work the first stands for all.

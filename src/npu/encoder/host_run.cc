@@ -281,10 +281,10 @@ void MakeStemInput(const EncoderShape& shape, EncoderPrecision precision,
   const bool int8 = precision == EncoderPrecision::kInt8;
   std::memset(tiles, 0, StemInputBytes(shape, precision));
   const auto put = [&](int row, int column, float value) {
-    const size_t at = static_cast<size_t>(row / kTile * shape.stem_tiles() +
-                                          column / kTile) *
-                          kTileElements +
-                      At(row % kTile, column % kTile);
+    const size_t at =
+        static_cast<size_t>(row / kTile * shape.stem_tiles() + column / kTile) *
+            kTileElements +
+        At(row % kTile, column % kTile);
     if (int8)
       reinterpret_cast<int8_t*>(tiles)[at] = static_cast<int8_t>(
           std::clamp(std::nearbyint(value / kMelStep), -127.0F, 127.0F));

@@ -83,8 +83,8 @@ PackedMatrix PackDense(const Dense& m) {
       m.step.empty() ? EncoderPrecision::kBF16 : EncoderPrecision::kInt8;
   packed.k_tiles = m.k / kTile;
   packed.n_tiles = m.n / kTile;
-  packed.tiles = sotto::Buffer(static_cast<size_t>(packed.n_tiles) * packed.k_tiles *
-                        packed.tile_bytes());
+  packed.tiles = sotto::Buffer(static_cast<size_t>(packed.n_tiles) *
+                               packed.k_tiles * packed.tile_bytes());
   packed.params.resize(static_cast<size_t>(packed.n_tiles) * 3 * kTile);
   std::vector<int8_t> rounded(static_cast<size_t>(m.k));
   for (int i = 0; i < m.n; ++i) {

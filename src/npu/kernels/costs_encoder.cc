@@ -285,10 +285,10 @@ namespace {
 // One more compare and branch a block of two vectors: the mode.
 Costs FinishAny(Ints ints, bool int_sums) {
   const int mode = ints[2];
-  Costs costs = Finish(ints[0], ints[1],
-                       {int_sums, (mode & kFinishGelu) != 0,
-                        (mode & kFinishResidual) != 0,
-                        (mode & kFinishInt8) != 0});
+  Costs costs =
+      Finish(ints[0], ints[1],
+             {int_sums, (mode & kFinishGelu) != 0,
+              (mode & kFinishResidual) != 0, (mode & kFinishInt8) != 0});
   costs.front().scalar_ops += 1;
   return costs;
 }

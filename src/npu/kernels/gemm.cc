@@ -252,9 +252,8 @@ SOTTO_INLINE void finish_bf16_residual_body(const float* acc,
 SOTTO_INLINE void finish_i8_body(const int32_t* acc, const float* params,
                                  const bf16* residual, bf16* out, int m, int n,
                                  int mode) {
-  Epilogue(IntSums{acc, n}, params,
-           AnyOut{residual, out, params + 2 * n, mode}, m, n,
-           (mode & kFinishGelu) != 0);
+  Epilogue(IntSums{acc, n}, params, AnyOut{residual, out, params + 2 * n, mode},
+           m, n, (mode & kFinishGelu) != 0);
 }
 SOTTO_INLINE void finish_bf16_body(const float* acc, const float* params,
                                    const bf16* residual, bf16* out, int m,
