@@ -3,7 +3,8 @@
 
 Written for export, from the weights of a Hugging Face folder (config.json and
 model.safetensors).  Every shape is static.  The decoder takes one token a call
-and keeps two kinds of cache as buffers, [1, heads, rows, head size] each:
+and keeps two kinds of cache as buffers, keys as [1, heads, rows, head size] and
+values as [1, heads, head size, rows]:
 
 * self-attention, 448 rows, one row written per call;
 * cross-attention, 1500 rows, written at position 0 by `update_cross_attn_cache`
@@ -260,15 +261,19 @@ class Encoder(nn.Module):
 
 
 def attend(q, keys, values, mask=None) -> torch.Tensor:
-    """q[1,H,1,D] over keys and values [1,H,T,D], mask[1,1,T] -> [1,1,H*D]."""
+    """q[1,H,1,D] over keys [1,H,T,D], values [1,H,D,T], mask[1,1,T] -> [1,1,H*D].
+
+    Both caches are left factors as they stand: XNNPACK packs the right one at
+    every call, and what is transposed is transposed at every call too.
+    """
     heads, rows, size = keys.shape[1:]
-    keys, values = keys.view(heads, rows, size), values.view(heads, rows, size)
-    # The keys as the left factor: XNNPACK packs the right one at every call, and
-    # would have to transpose the keys first.
-    scores = torch.bmm(keys, q.view(heads, size, 1)).view(heads, 1, rows)
+    q = q.view(heads, size, 1)
+    scores = torch.bmm(keys.view(heads, rows, size), q).view(heads, 1, rows)
     if mask is not None:
         scores = scores + mask
-    return torch.bmm(torch.softmax(scores, -1), values).view(1, 1, heads * size)
+    shares = torch.softmax(scores, -1).view(heads, rows, 1)
+    mixed = torch.bmm(values.view(heads, size, rows), shares)
+    return mixed.view(1, 1, heads * size)
 
 
 class SelfAttention(nn.Module):
@@ -281,21 +286,24 @@ class SelfAttention(nn.Module):
         self.q, self.k, self.v, self.out = _attention_linears(
             weights, name, config.width, config.decoder_heads
         )
-        shape = (1, self.heads, config.text_positions, self.head_size)
+        rows = config.text_positions
         # Zeros in the file too (see export.py): rows not yet written meet a
         # weight of 0, and 0 times a NaN of fresh memory would be NaN.
+        shape = (1, self.heads, rows, self.head_size)
         self.register_buffer("key_cache", torch.zeros(shape))
+        shape = (1, self.heads, self.head_size, rows)
         self.register_buffer("value_cache", torch.zeros(shape))
 
     def forward(self, x, position, mask):
         y = self.norm(x)
-        shape = (1, self.heads, 1, self.head_size)
+        row = (1, self.heads, 1, self.head_size)
+        column = (1, self.heads, self.head_size, 1)
         # Spelt out: `cache[:, :, position] = ...` drops the leading 1, which the
         # runtime's index_put_ does not take.
-        where = [None, None, position]
-        torch.ops.aten.index_put_(self.key_cache, where, self.k(y).view(shape))
-        torch.ops.aten.index_put_(self.value_cache, where, self.v(y).view(shape))
-        q = self.q(y).view(shape)
+        put = torch.ops.aten.index_put_
+        put(self.key_cache, [None, None, position], self.k(y).view(row))
+        put(self.value_cache, [None, None, None, position], self.v(y).view(column))
+        q = self.q(y).view(row)
         return x + self.out(attend(q, self.key_cache, self.value_cache, mask))
 
 
@@ -311,10 +319,10 @@ class CrossAttention(nn.Module):
         )
 
     def keys_values(self, states: torch.Tensor):
-        """Yields keys, then values, [1,H,T,D]."""
+        """Yields keys [1,H,T,D], then values [1,H,D,T]."""
         shape = (1, states.shape[1], self.heads, self.head_size)
-        for project in (self.k, self.v):
-            yield project(states).view(shape).transpose(1, 2)
+        yield self.k(states).view(shape).permute(0, 2, 1, 3)
+        yield self.v(states).view(shape).permute(0, 2, 3, 1)
 
     def forward(self, x, keys, values):
         q = self.q(self.norm(x)).view(1, self.heads, 1, self.head_size)
@@ -388,11 +396,11 @@ class TextDecoder(nn.Module):
             self._add_cross_caches(config)
 
     def _add_cross_caches(self, config: WhisperConfig) -> None:
-        shape = (1, config.decoder_heads, config.audio_positions, config.head_size)
+        heads, rows, size = config.decoder_heads, config.audio_positions, config.head_size
         for i, layer in enumerate(self.cross_attention):
             layer.k, layer.v = BranchLinear(layer.k), BranchLinear(layer.v)
-            self.register_buffer(f"cross_key_{i}", torch.zeros(shape))
-            self.register_buffer(f"cross_value_{i}", torch.zeros(shape))
+            self.register_buffer(f"cross_key_{i}", torch.zeros(1, heads, rows, size))
+            self.register_buffer(f"cross_value_{i}", torch.zeros(1, heads, size, rows))
 
     def _cross_caches(self) -> list[torch.Tensor]:
         names = [
