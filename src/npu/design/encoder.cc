@@ -312,6 +312,21 @@ void EncoderPhases::FillTail(int column, const TileTensor& residual,
        {{kRun, 1}, {kRunsOfTile, kRun}, {kCoreRows, kTailBytes / 4}});
 }
 
+namespace {
+
+// What one slot of the area and the halves of k demand of a product.
+void CheckProduct(const TileMatrix& w, int64_t slot_bytes, int64_t room) {
+  if (w.k_tiles % 2 == 0 && w.n_tiles % kColumns == 0 && slot_bytes <= room &&
+      w.params_bytes <= kElement && w.params_bytes % 4 == 0)
+    return;
+  Fail(ErrorCode::kUnsupported,
+       "npu encoder: a product of {} by {} tiles, want an even number by a "
+       "multiple of {}, and {} bytes a column",
+       w.k_tiles, w.n_tiles, kColumns, room);
+}
+
+}  // namespace
+
 void EncoderPhases::Gemm(const TileTensor& a, const TileMatrix& w,
                          const TileTensor& out, const TileTensor* residual,
                          bool gelu) {
@@ -319,13 +334,7 @@ void EncoderPhases::Gemm(const TileTensor& a, const TileMatrix& w,
   const int64_t slot_bytes = w_bytes + kElement;  // and the parameters
   const int64_t room = kAreaBytes - kHeaderBytes -
                        (residual == nullptr ? 0 : 2 * kCoreRows * kTailBytes);
-  if (w.k_tiles % 2 != 0 || w.n_tiles % kColumns != 0 || slot_bytes > room ||
-      w.params_bytes > kElement || w.params_bytes % 4 != 0) {
-    Fail(ErrorCode::kUnsupported,
-         "npu encoder: a product of {} by {} tiles, want an even number by a "
-         "multiple of {}, and {} bytes a column",
-         w.k_tiles, w.n_tiles, kColumns, room);
-  }
+  CheckProduct(w, slot_bytes, room);
   const int slots = 2 * slot_bytes <= room ? 2 : 1;
   const int64_t blocks = row_tiles_ / kCoreRows;
   const int64_t each = w.n_tiles / kColumns;
