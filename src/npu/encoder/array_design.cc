@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -39,9 +40,11 @@ struct Budget {
 constexpr int64_t kStackBytes = 512;
 constexpr int64_t kSlotWords = kSlotBytes / 4;
 constexpr int kMaxRuns = 256;  // of a task
-// Of L2: activations of a row of cores, filled from DDR once and sent for each
-// block that needs them, while the other area is filled.
-constexpr int64_t kAreaBytes = 24 * kSlotBytes;
+// Of L2: a ring of chunks with activations of a row of cores, filled from DDR
+// once and sent for each block that needs them, while others are filled.
+constexpr int kChunks = 3;
+constexpr int kChunkSlots = 16;
+constexpr int64_t kChunkBytes = kChunkSlots * kSlotBytes;
 // Sizes of a shim's dimension end at 1023.
 constexpr int64_t kRun = 512;
 
@@ -49,8 +52,8 @@ std::string Name(const char* what, int i) {
   return fmt::format("{}{}", what, i);
 }
 
-std::string AreaName(const char* what, int row, int area) {
-  return fmt::format("{}{}_{}", what, row, area);
+std::string ChunkName(const char* what, int row, int chunk) {
+  return fmt::format("{}{}_{}", what, row, chunk);
 }
 FifoEnd ByTasks(TileId tile) {
   FifoEnd end = At(tile);
@@ -71,10 +74,11 @@ void Connect(Design* d, const Budget& b) {
     }
     d->Connect(Name("a_in", i), At(shim), {ByTasks(mem)}, kSlotBytes);
     d->Connect(Name("a", i), ByTasks(mem), row, kSlotBytes);
-    for (int area = 0; area < 2; ++area) {
-      d->buffers.push_back({AreaName("area", i, area), mem, kAreaBytes, {}});
-      d->locks.push_back({AreaName("free", i, area), mem, 0});
-      d->locks.push_back({AreaName("full", i, area), mem, 0});
+    for (int chunk = 0; chunk < kChunks; ++chunk) {
+      d->buffers.push_back(
+          {ChunkName("chunk", i, chunk), mem, kChunkBytes, {}});
+      d->locks.push_back({ChunkName("free", i, chunk), mem, 0});
+      d->locks.push_back({ChunkName("full", i, chunk), mem, 0});
     }
     d->Connect(Name("w_in", i), At(shim), {At(mem, 4)}, kSlotBytes);
     d->Connect(Name("w", i), At(mem, 4), column, kSlotBytes);
@@ -248,8 +252,8 @@ class Order {
 
   void Phases(size_t first, size_t last) {
     for (int r = 0; r < kArrayRows; ++r)
-      for (int area = 0; area < 2; ++area)
-        d_.sequence.push_back(SetLock(AreaName("free", r, area), 1));
+      for (int chunk = 0; chunk < kChunks; ++chunk)
+        d_.sequence.push_back(SetLock(ChunkName("free", r, chunk), 1));
     Weights(l_.phases[first]);
     for (size_t i = first; i <= last; ++i) {
       const Phase& p = l_.phases[i];
@@ -332,107 +336,131 @@ class Order {
     }
   }
 
-  // What a row of cores gets: `fill` into the next area, one behind the other;
-  // then `sends` of it, `runs` times, with offsets in the area.
+  // A part of a chunk, further by `every` each run.
   struct Send {
-    int64_t offset = 0;
+    size_t piece = 0;
     int64_t bytes = 0;
-    int64_t every = 0;  // further each run
+    int64_t every = 0;
   };
-  void Stage(int r, const std::vector<Step>& fill,
+  // What a row of cores gets: each piece into the next chunk; then `sends` of
+  // them, `runs` times. A chunk is taken with its first send and free after its
+  // last one.
+  void Stage(int r, const std::vector<Step>& pieces,
              const std::vector<Send>& sends, int runs) {
-    int& area = area_[r];
-    area = 1 - area;
-    const std::string buffer = AreaName("area", r, area);
-    const std::string free = AreaName("free", r, area);
-    const std::string full = AreaName("full", r, area);
-    Step& in = In("a_in", r, ArrayBuffer::kScratch, 0);
-    Copy(fill.front(), &in);
-    for (size_t i = 1; i < fill.size(); ++i) in.more.push_back(fill[i]);
-    Step& take = d_.sequence.emplace_back();
-    take.fifo = Name("a_in", r);
-    take.end = 0;
-    take.buffer = buffer;
-    for (const Step& step : fill) take.words += step.words;
-    // As often as the area was sent the last time.
-    take.acquire = free;
-    take.acquire_value = std::exchange(sent_[r][area], runs);
-    take.release = full;
-    take.release_value = runs;
-    Step& send = d_.sequence.emplace_back();
-    send.fifo = Name("a", r);
-    send.runs = runs;
+    std::vector<int> chunks;
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      chunks.push_back(next_[r]);
+      next_[r] = (next_[r] + 1) % kChunks;
+    }
+    Step in = pieces.front();
+    in.fifo = Name("a_in", r);
+    in.more.assign(pieces.begin() + 1, pieces.end());
+    d_.sequence.push_back(in);
+    Step take{.fifo = in.fifo, .end = 0};
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      Step& part = i == 0 ? take : take.more.emplace_back();
+      part.buffer = ChunkName("chunk", r, chunks[i]);
+      part.words = pieces[i].words;
+      // As often as the chunk was sent the last time.
+      part.acquire = ChunkName("free", r, chunks[i]);
+      part.acquire_value = std::exchange(sent_[r][chunks[i]], runs);
+      part.release = ChunkName("full", r, chunks[i]);
+      part.release_value = runs;
+    }
+    d_.sequence.push_back(take);
+    Step send{.fifo = Name("a", r), .runs = runs};
     for (size_t i = 0; i < sends.size(); ++i) {
       Step& part = i == 0 ? send : send.more.emplace_back();
-      part.buffer = buffer;
-      part.offset = sends[i].offset;
+      const int chunk = chunks[sends[i].piece];
+      part.buffer = ChunkName("chunk", r, chunk);
       part.words = sends[i].bytes / 4;
-      part.iteration =
-          sends[i].every > 0 ? Every(runs, sends[i].every) : DmaDim{};
-      if (i == 0) part.acquire = full;
-      if (i + 1 == sends.size()) part.release = free;
+      if (sends[i].every > 0) part.iteration = Every(runs, sends[i].every);
+      const auto same = [&](const Send& s) {
+        return s.piece == sends[i].piece;
+      };
+      const auto at = sends.begin() + static_cast<std::ptrdiff_t>(i);
+      if (std::none_of(sends.begin(), at, same))
+        part.acquire = ChunkName("full", r, chunk);
+      if (std::none_of(at + 1, sends.end(), same))
+        part.release = ChunkName("free", r, chunk);
     }
+    d_.sequence.push_back(send);
   }
 
-  int64_t OperandBytes(const Phase& p) const {
-    return p.k_tiles / l_.element_tiles() * kSlotBytes;
+  // A product's first operand in chunks.
+  std::vector<Step> Pieces(const Phase& p, int row) const {
+    std::vector<Step> pieces;
+    const int most = kChunkSlots * l_.element_tiles();
+    for (int k = 0; k < p.k_tiles; k += most) {
+      pieces.push_back(Operand(p.a, row, std::min(most, p.k_tiles - k)));
+      pieces.back().offset = p.a.At(row, k);
+    }
+    return pieces;
   }
+  static std::vector<Send> Once(const std::vector<Step>& pieces) {
+    std::vector<Send> sends;
+    for (size_t i = 0; i < pieces.size(); ++i)
+      sends.push_back({i, pieces[i].words * 4, 0});
+    return sends;
+  }
+
   void Product(const Phase& p) {
-    const int64_t residual =
-        p.adds ? int64_t{p.residual.columns} * kSlotBytes : 0;
-    const bool fits = OperandBytes(p) + residual <= kAreaBytes;
+    // What leaves no chunk to fill meanwhile is faster read again.
+    const bool fits = Pieces(p, 0).size() == 1 &&
+                      (!p.adds || p.residual.columns <= kChunkSlots);
     for (int m = 0; m < l_.row_blocks; ++m) {
       // Where a row takes more tasks than a queue holds, results need somewhere
       // to go first.
-      if (!fits)
-        for (const Target& target : p.targets) Out(target, m);
-      if (fits) {
-        for (int r = 0; r < kArrayRows; ++r) Whole(p, m * kArrayRows + r, r);
-      } else {
-        for (int block = 0; block < p.blocks(); ++block)
-          for (int r = 0; r < kArrayRows; ++r)
-            Parts(p, m * kArrayRows + r, r, block);
-      }
-      if (fits)
-        for (const Target& target : p.targets) Out(target, m);
+      if (!fits) Results(p, m);
+      for (int block = 0; block < (fits ? 1 : p.blocks()); ++block)
+        for (int r = 0; r < kArrayRows; ++r)
+          if (fits)
+            Whole(p, m * kArrayRows + r, r);
+          else
+            Block(p, m * kArrayRows + r, r, block);
+      if (fits) Results(p, m);
     }
+  }
+  void Results(const Phase& p, int m) {
+    for (const Target& target : p.targets) Out(target, m);
   }
   // A row of tiles stays while all blocks are made.
   void Whole(const Phase& p, int row, int r) {
-    std::vector<Step> fill = {Operand(p.a, row, p.k_tiles)};
-    std::vector<Send> sends = {{0, OperandBytes(p), 0}};
+    std::vector<Step> pieces = Pieces(p, row);
+    std::vector<Send> sends = Once(pieces);
     if (p.adds) {
-      fill.push_back(Linear(p.residual, row, 0, p.residual.columns));
-      sends.push_back({OperandBytes(p), kArrayColumns * kSlotBytes,
+      sends.push_back({pieces.size(), kArrayColumns * kSlotBytes,
                        kArrayColumns * kSlotBytes});
+      pieces.push_back(Linear(p.residual, row, 0, p.residual.columns));
     }
-    Stage(r, fill, sends, p.blocks());
+    Stage(r, pieces, sends, p.blocks());
   }
-  // A part of the tiles at a time, once for each block.
-  void Parts(const Phase& p, int row, int r, int block) {
-    int parts = 2;
-    while (p.k_tiles % (parts * l_.element_tiles()) != 0 ||
-           OperandBytes(p) / parts > kAreaBytes)
-      ++parts;
-    const int tiles = p.k_tiles / parts;
-    for (int part = 0; part < parts; ++part) {
-      Step fill = Operand(p.a, row, tiles);
-      fill.offset = p.a.At(row, part * tiles);
-      Stage(r, {fill}, {{0, OperandBytes(p) / parts, 0}}, 1);
-    }
+  // For one block, then again for the next.
+  void Block(const Phase& p, int row, int r, int block) {
+    for (const Step& piece : Pieces(p, row))
+      Stage(r, {piece}, Once({piece}), 1);
     if (!p.adds) return;
-    Stage(r, {Linear(p.residual, row, block * kArrayColumns, kArrayColumns)},
-          {{0, kArrayColumns * kSlotBytes, 0}}, 1);
+    const Step residual =
+        Linear(p.residual, row, block * kArrayColumns, kArrayColumns);
+    Stage(r, {residual}, Once({residual}), 1);
   }
 
   // Each row of tiles twice: for its sums, to be normalised.
   void Norm(const Phase& p) {
     for (int m = 0; m < l_.row_blocks; ++m) {
-      for (int r = 0; r < kArrayRows; ++r)
-        Stage(
-            r, {Linear(p.a, m * kArrayRows + r, 0, p.a.columns)},
-            {{0, p.k_tiles * kSlotBytes, 0}, {0, p.a.columns * kSlotBytes, 0}},
-            1);
+      for (int r = 0; r < kArrayRows; ++r) {
+        std::vector<Step> pieces;
+        std::vector<Send> sums;
+        for (int c = 0; c < p.a.columns; c += kChunkSlots) {
+          const int all = std::min(kChunkSlots, p.a.columns - c);
+          sums.push_back(
+              {pieces.size(), std::min(all, p.k_tiles - c) * kSlotBytes, 0});
+          pieces.push_back(Linear(p.a, m * kArrayRows + r, c, all));
+        }
+        std::vector<Send> sends = sums;
+        for (const Send& send : Once(pieces)) sends.push_back(send);
+        Stage(r, pieces, sends, 1);
+      }
       Out(p.targets.front(), m);
     }
   }
@@ -467,9 +495,11 @@ class Order {
   void Attention(const Phase& p) {
     const int at_once = kMaxRuns / l_.shape.row_tiles();
     for (int m = 0; m < l_.row_blocks; ++m) {
-      for (int r = 0; r < kArrayRows; ++r)
-        Stage(r, {Linear(p.a, m * kArrayRows + r, p.heads_from, kArrayColumns)},
-              {{0, kArrayColumns * kSlotBytes, 0}}, 1);
+      for (int r = 0; r < kArrayRows; ++r) {
+        const Step q =
+            Linear(p.a, m * kArrayRows + r, p.heads_from, kArrayColumns);
+        Stage(r, {q}, Once({q}), 1);
+      }
       if (m % at_once == 0) Keys(p, std::min(at_once, l_.row_blocks - m));
       Out(p.targets.front(), m);
     }
@@ -477,8 +507,12 @@ class Order {
 
   const ArrayLayout& l_;
   Design& d_;
-  int area_[kArrayRows] = {};
-  int sent_[kArrayRows][2] = {{1, 1}, {1, 1}, {1, 1}, {1, 1}};
+  int next_[kArrayRows] = {};  // chunk
+  std::array<std::array<int, kChunks>, kArrayRows> sent_ = [] {
+    std::array<std::array<int, kChunks>, kArrayRows> ones;
+    for (auto& row : ones) row.fill(1);
+    return ones;
+  }();
 };
 
 }  // namespace
