@@ -107,6 +107,10 @@ std::string EncoderTimes(const EncoderShape& shape,
       static_cast<double>(whole.ddr_write_bytes) / 1e6, without.cycles,
       100 * hidden);
   text += Phases(layout);
+  text += "| kernel | calls, a core | cycles, a core |\n| --- | --- | --- |\n";
+  for (const auto& [name, kernel] : whole.kernels)
+    text += fmt::format("| {} | {} | {} |\n", name, kernel.calls / 16,
+                        kernel.cycles / 16);
   const auto with = [&](double ghz, double ddr) {
     SimOptions options;
     options.parameters.clock_ghz = ghz;

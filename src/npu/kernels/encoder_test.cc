@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "npu/kernels/device.h"
 #include "npu/kernels/kernel_testing.h"
 #include "npu/kernels/vec.h"
 
@@ -425,6 +426,57 @@ TEST(NpuKernels, K5FlashRepeatsBitForBitAtEveryVectorWidth) {
   for (int level : {2, 1, 0, 2}) {
     vec::SetHostLevel(level);
     ASSERT_EQ(FlashBf16(h, 16, 100, 64, 32), first) << level;
+  }
+}
+
+// One kernel by argument gives the bits of the several it stands for; also
+// where result and residual are one buffer.
+TEST(NpuKernels, EpiloguesByArgumentAreTheEpilogues) {
+  const int m = 16, n = 64;
+  const size_t size = static_cast<size_t>(m) * n;
+  const auto params = RandomFloats(3 * n, 80, 4.0F);
+  const auto sums = RandomFloats(size, 81, 3.0F);
+  std::vector<int32_t> words;
+  for (int8_t x : RandomInt8s(size, 82)) words.push_back(x * 1021);
+  const Bf16s residual = ToBf16s(RandomFloats(size, 83));
+  const auto run = [&](const char* kernel, const void* acc,
+                       std::vector<int32_t> ints, bool adds) {
+    Bf16s out(size);
+    if (adds)
+      Call(kernel, {acc, params.data(), residual.data(), out.data()}, ints);
+    else
+      Call(kernel, {acc, params.data(), out.data()}, ints);
+    return out;
+  };
+  for (int gelu : {0, kFinishGelu}) {
+    const auto any = [&](const char* kernel, const void* acc, int mode) {
+      Bf16s out = mode == kFinishResidual ? residual : Bf16s(size);
+      Call(kernel, {acc, params.data(), out.data(), out.data()},
+           {m, n, mode | gelu});
+      return out;
+    };
+    EXPECT_EQ(any("finish_i8", words.data(), 0),
+              run("finish_i8_bf16", words.data(), {m, n, gelu}, false));
+    EXPECT_EQ(any("finish_i8", words.data(), kFinishInt8),
+              run("finish_i8_i8", words.data(), {m, n, gelu}, false));
+    EXPECT_EQ(any("finish_i8", words.data(), kFinishResidual),
+              run("finish_i8_residual", words.data(), {m, n, gelu}, true));
+    EXPECT_EQ(any("finish_bf16", sums.data(), 0),
+              run("finish_bf16_bf16", sums.data(), {m, n, gelu}, false));
+    EXPECT_EQ(any("finish_bf16", sums.data(), kFinishResidual),
+              run("finish_bf16_residual", sums.data(), {m, n, gelu}, true));
+  }
+  std::vector<float> stats(m * 16);
+  Call("layer_norm_stats", {residual.data(), stats.data()}, {m, n, 0, n});
+  for (int to_i8 : {0, 1}) {
+    Bf16s want(size), got = residual;
+    Call(to_i8 != 0 ? "layer_norm_apply_i8" : "layer_norm_apply_bf16",
+         {residual.data(), stats.data(), params.data(), want.data()}, {m, n});
+    Call("layer_norm_apply",
+         {got.data(), stats.data(), params.data(), got.data()}, {m, n, to_i8});
+    got.resize(to_i8 != 0 ? size / 2 : size);
+    want.resize(got.size());
+    EXPECT_EQ(got, want);
   }
 }
 
