@@ -21,6 +21,7 @@ constexpr int64_t kScratchBytes = 12 * kKeys * 4;
 // that Q leaves free.
 struct Budget {
   int rows_a;
+  int depth_a;
   int64_t bytes_a;
   int64_t params_at;  // in the work area, behind the sums
   int64_t params_bytes;
@@ -28,6 +29,7 @@ struct Budget {
 
   explicit Budget(const ArrayLayout& l)
       : rows_a(l.int8() ? 32 : 16),
+        depth_a(l.int8() ? 2 : 4),
         bytes_a(rows_a * kTile * 2),
         params_at(kSumsBytes),
         params_bytes(l.header_blocks() * kBlockParams),
@@ -68,7 +70,7 @@ void Connect(Design* d, const Budget& b) {
     std::vector<FifoEnd> row;     // core row i, all columns
     std::vector<FifoEnd> column;  // column i, all rows
     for (int k = 0; k < kArrayRows; ++k) {
-      row.push_back(At({k, kFirstCoreRow + i}));
+      row.push_back(At({k, kFirstCoreRow + i}, b.depth_a));
       row.back().element_bytes = b.bytes_a;
       column.push_back(At({i, kFirstCoreRow + k}));
     }
