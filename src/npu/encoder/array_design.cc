@@ -414,12 +414,11 @@ class Order {
       // Where a row takes more tasks than a queue holds, results need somewhere
       // to go first.
       if (!fits) Results(p, m);
-      for (int block = 0; block < (fits ? 1 : p.blocks()); ++block)
-        for (int r = 0; r < kArrayRows; ++r)
-          if (fits)
-            Whole(p, m * kArrayRows + r, r);
-          else
-            Block(p, m * kArrayRows + r, r, block);
+      if (fits) {
+        for (int r = 0; r < kArrayRows; ++r) Whole(p, m * kArrayRows + r, r);
+      } else {
+        for (int block = 0; block < p.blocks(); ++block) Block(p, m, block);
+      }
       if (fits) Results(p, m);
     }
   }
@@ -437,14 +436,20 @@ class Order {
     }
     Stage(r, pieces, sends, p.blocks());
   }
-  // For one block, then again for the next.
-  void Block(const Phase& p, int row, int r, int block) {
-    for (const Step& piece : Pieces(p, row))
-      Stage(r, {piece}, Once({piece}), 1);
-    if (!p.adds) return;
-    const Step residual =
-        Linear(p.residual, row, block * kArrayColumns, kArrayColumns);
-    Stage(r, {residual}, Once({residual}), 1);
+  // For one block, then again for the next. Rows take turns, since a row whose
+  // queue is full goes on only with the others: weights go to all of them.
+  void Block(const Phase& p, int m, int block) {
+    const size_t pieces = Pieces(p, 0).size();
+    for (size_t i = 0; i < pieces; ++i)
+      for (int r = 0; r < kArrayRows; ++r) {
+        const Step piece = Pieces(p, m * kArrayRows + r)[i];
+        Stage(r, {piece}, Once({piece}), 1);
+      }
+    for (int r = 0; p.adds && r < kArrayRows; ++r) {
+      const Step residual = Linear(p.residual, m * kArrayRows + r,
+                                   block * kArrayColumns, kArrayColumns);
+      Stage(r, {residual}, Once({residual}), 1);
+    }
   }
 
   // Each row of tiles twice: for its sums, to be normalised.

@@ -189,9 +189,18 @@ const EncoderShape kTiny{.n_mels = 16,
 
 class EncoderDesign : public testing::TestWithParam<EncoderPrecision> {};
 
+// All of Whisper's sizes, and one window of each moves to its end.
 TEST_P(EncoderDesign, FitsTheArray) {
-  const Plan plan = MakePlan(MakeEncoderDesign({}, GetParam()));
-  EXPECT_THAT(UsageReport(plan), testing::HasSubstr("cores 16/16"));
+  for (const EncoderShape& shape :
+       {EncoderShape{80, 3000, 384, 6, 1536, 1}, EncoderShape{},
+        EncoderShape{80, 3000, 768, 12, 3072, 1},
+        EncoderShape{80, 3000, 1024, 16, 4096, 1},
+        EncoderShape{128, 3000, 1280, 20, 5120, 1}}) {
+    const Plan plan = MakePlan(MakeEncoderDesign(shape, GetParam()));
+    EXPECT_THAT(UsageReport(plan), testing::HasSubstr("cores 16/16"));
+    if (shape.layers > 1) continue;
+    EXPECT_GT(TimeEncoder(shape, GetParam()).cycles, 0);
+  }
 }
 
 TEST_P(EncoderDesign, TwiceTheHostsBits) {
@@ -205,9 +214,10 @@ TEST_P(EncoderDesign, TwiceTheHostsBits) {
 
 TEST_P(EncoderDesign, OddShapes) {
   // One tile of rows; one valid key in the last tile; heads that leave columns
-  // without work; widths that are no whole blocks.
+  // without work; widths that are no whole blocks; rows longer than L2.
   for (const EncoderShape& shape : {EncoderShape{8, 60, 128, 2, 192, 1},
                                     EncoderShape{80, 130, 128, 2, 64, 1},
+                                    EncoderShape{8, 300, 128, 2, 5120, 1},
                                     EncoderShape{12, 770, 384, 6, 448, 1}}) {
     const RandomEncoder random(shape, GetParam(), 3);
     Machine machine(random.e, {});
