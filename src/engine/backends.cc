@@ -2,7 +2,9 @@
 #include "engine/backends.h"
 
 #include "base/error.h"
+#include "base/log.h"
 #include "cpu/cpu_backend.h"
+#include "npu/encoder/array_runner.h"
 #include "npu/encoder/backend.h"
 #include "npu/encoder/calibration.h"
 
@@ -33,6 +35,17 @@ npu::NpuOptions OptionsFor(const std::filesystem::path& weights) {
   return options;
 }
 
+std::shared_ptr<const npu::EncoderRunner> RunnerOf(std::string_view device) {
+  if (device == "npu") return npu::MakeDeviceRunner();
+  if (device == "npu-sim") return npu::MakeHostRunner();
+  npu::SimOptions options;
+  options.threads = 2;
+  return npu::MakeArrayRunner(options, [](const npu::SimReport& report) {
+    Log(LogLevel::kInfo, "npu: a window takes {:.1f} ms, modelled at {} GHz",
+        report.milliseconds(), report.parameters.clock_ghz);
+  });
+}
+
 }  // namespace
 
 std::vector<Backend*> BackendSet::pointers() const {
@@ -42,7 +55,8 @@ std::vector<Backend*> BackendSet::pointers() const {
 }
 
 bool IsDevice(std::string_view name) {
-  return name == "cpu" || name == "npu" || name == "npu-sim";
+  return name == "cpu" || name == "npu" || name == "npu-sim" ||
+         name == "npu-array";
 }
 
 BackendSet MakeBackends(const Profile& profile,
@@ -54,9 +68,7 @@ BackendSet MakeBackends(const Profile& profile,
          profile.device, kDevices);
   if (profile.device != "cpu") {
     try {
-      if (runner == nullptr)
-        runner = profile.device == "npu" ? npu::MakeDeviceRunner()
-                                         : npu::MakeHostRunner();
+      if (runner == nullptr) runner = RunnerOf(profile.device);
       npu::NpuOptions options = OptionsFor(weights);
       options.runner = std::move(runner);
       set.encoder_device = options.runner->name();

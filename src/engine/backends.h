@@ -27,7 +27,7 @@ struct BackendSet {
 };
 
 // Names that --device takes.
-inline constexpr std::string_view kDevices = "cpu, npu or npu-sim";
+inline constexpr std::string_view kDevices = "cpu, npu, npu-sim or npu-array";
 bool IsDevice(std::string_view name);
 
 // The backends that the profile's device wants, those that are there. `weights`

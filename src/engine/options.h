@@ -63,7 +63,8 @@ void VisitOptions(O& o, V&& v) {
     "default: what suits this machine");
   v("device", o.device,
     "device that runs the encoder: cpu; npu (falls back to cpu, saying why); "
-    "npu-sim (the NPU's kernels on the CPU, bit for bit)");
+    "npu-sim (the NPU's kernels on the CPU, bit for bit); npu-array (the "
+    "whole simulated array, the same bits, slow)");
   v("threads", o.threads, "threads to use; 0: all physical cores");
   v("language", o.language,
     "language spoken, as code or English name; default: detected from the "
