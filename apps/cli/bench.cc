@@ -18,6 +18,7 @@
 #include "audio/decode.h"
 #include "audio/mel_source.h"
 #include "base/cpu.h"
+#include "base/file.h"
 #include "cpu/peak.h"
 #include "engine/engine.h"
 #include "engine/transcribe.h"
@@ -71,14 +72,8 @@ void FillMel(std::span<float> mel) {
 // The JFK clip where the program was installed or built; empty where it is
 // not there.
 std::string ShippedClip() {
-  std::error_code error;
-  const std::filesystem::path program =
-      std::filesystem::read_symlink("/proc/self/exe", error);
-  for (const char* place : {"../share/sotto/jfk.flac", "../../data/jfk.flac"}) {
-    const std::filesystem::path clip = program.parent_path() / place;
-    if (std::filesystem::exists(clip, error)) return clip.string();
-  }
-  return "";
+  return FindBesideProgram({"../share/sotto/jfk.flac", "../../data/jfk.flac"})
+      .string();
 }
 
 class Bench {

@@ -136,6 +136,18 @@ void WriteFileAtomic(const std::filesystem::path& path,
   }
 }
 
+std::filesystem::path FindBesideProgram(
+    std::initializer_list<std::string_view> places) {
+  std::error_code ignored;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  if (program.empty()) return {};
+  for (const std::string_view place : places) {
+    const auto path = (program.parent_path() / place).lexically_normal();
+    if (std::filesystem::exists(path, ignored)) return path;
+  }
+  return {};
+}
+
 std::filesystem::path HomeDirectory() {
   if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
     return home;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,6 +46,11 @@ std::string ReadFile(const std::filesystem::path& path,
 // Writes to a temporary neighbour, syncs and renames, so that a reader sees
 // the old file or the new one, never a part. Throws kBadInput with the cause.
 void WriteFileAtomic(const std::filesystem::path& path, std::string_view text);
+
+// The first of these paths, relative to the running program's folder, that
+// exists; empty where none does.
+std::filesystem::path FindBesideProgram(
+    std::initializer_list<std::string_view> places);
 
 // $HOME, or the password file's entry, or "/".
 std::filesystem::path HomeDirectory();

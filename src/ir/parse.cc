@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The parser of ir/text.h: line by line, no recursion, every number checked.
-#include <algorithm>
 #include <charconv>
 #include <unordered_map>
 
+#include "base/line_parser.h"
 #include "ir/attrs.h"
 #include "ir/text.h"
 #include "ir/verify.h"
@@ -11,25 +11,20 @@
 namespace sotto::ir {
 namespace {
 
+constexpr size_t kMostQuoted = 80;
+
 bool IsNameChar(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
          (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
 }
 
-class Parser {
+class Parser : LineParser {
  public:
   Parser(std::string_view text, std::string_view file)
-      : text_(text), file_(file) {}
+      : LineParser(text, file, kMostQuoted) {}
 
   Graph Run() {
-    size_t at = 0;
-    while (at < text_.size()) {
-      const size_t end = std::min(text_.find('\n', at), text_.size());
-      rest_ = text_.substr(at, end - at);
-      ++line_;
-      at = end + 1;
-      ParseLine();
-    }
+    EachLine([this] { ParseLine(); });
     if (!titled_) Refuse("no graph, want a line 'stage ...' first");
     try {
       Verify(graph_);
@@ -40,17 +35,7 @@ class Parser {
   }
 
  private:
-  template <typename... Args>
-  [[noreturn]] void Refuse(fmt::format_string<Args...> format,
-                           Args&&... args) const {
-    Fail(ErrorCode::kBadInput, "{}:{}: {}", file_, line_,
-         fmt::format(format, std::forward<Args>(args)...));
-  }
-
   void ParseLine() {
-    if (!rest_.empty() && rest_.back() == '\r') rest_.remove_suffix(1);
-    SkipSpaces();
-    if (rest_.empty() || rest_.front() == '#') return;
     if (!titled_) return ParseTitle();
     if (rest_.front() == '%') return ParseNode();
     const std::string_view word = Word("input, weight, state, output or %");
@@ -244,26 +229,10 @@ class Parser {
     return id;
   }
 
-  // note: 80 columns of hostile text are enough for a message.
-  std::string_view Head() const { return rest_.substr(0, 80); }
-
-  void SkipSpaces() {
-    while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t'))
-      rest_.remove_prefix(1);
-  }
   bool Peek(char c) {
     SkipSpaces();
     if (rest_.empty()) Refuse("the line ends, want '{}'", c);
     return rest_.front() == c;
-  }
-  bool Take(char c) {
-    SkipSpaces();
-    if (rest_.empty() || rest_.front() != c) return false;
-    rest_.remove_prefix(1);
-    return true;
-  }
-  void Expect(char c) {
-    if (!Take(c)) Refuse("'{}', want '{}'", Head(), c);
   }
   bool TakeWord(std::string_view word) {
     SkipSpaces();
@@ -297,10 +266,6 @@ class Parser {
     if (!rest_.empty()) Refuse("'{}' after the end", Head());
   }
 
-  std::string_view text_;
-  std::string_view file_;
-  std::string_view rest_;  // of the line being read
-  int line_ = 0;
   bool titled_ = false;
   Graph graph_;
   std::unordered_map<std::string, ValueId> by_label_;

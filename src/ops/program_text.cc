@@ -7,7 +7,7 @@
 #include <cmath>
 #include <unordered_map>
 
-#include "base/error.h"
+#include "base/line_parser.h"
 #include "ops/tensor.h"
 
 namespace sotto {
@@ -17,6 +17,7 @@ constexpr size_t kMostVariables = 65536;
 constexpr size_t kMostStatements = 1 << 20;
 constexpr size_t kMostItems = 65536;  // of a list or a call
 constexpr size_t kDeepest = 16;
+constexpr size_t kMostQuoted = 20;
 constexpr uint64_t kMostBytes = uint64_t{1} << 56;
 
 constexpr std::pair<std::string_view, OpVariableKind> kKinds[] = {
@@ -36,20 +37,13 @@ bool IsFileName(std::string_view name) {
          });
 }
 
-class Parser {
+class Parser : LineParser {
  public:
   Parser(std::string_view text, std::string_view file)
-      : text_(text), file_(file) {}
+      : LineParser(text, file, kMostQuoted) {}
 
   OpProgramText Run() {
-    size_t at = 0;
-    while (at < text_.size()) {
-      const size_t end = std::min(text_.find('\n', at), text_.size());
-      rest_ = text_.substr(at, end - at);
-      ++line_;
-      at = end + 1;
-      ParseLine();
-    }
+    EachLine([this] { ParseLine(); });
     if (!titled_) Refuse("no program, want a line 'sotto-ops 1' first");
     if (!open_.empty())
       Refuse("'if' of line {} has no end",
@@ -63,17 +57,7 @@ class Parser {
     bool is_else = false;
   };
 
-  template <typename... Args>
-  [[noreturn]] void Refuse(fmt::format_string<Args...> format,
-                           Args&&... args) const {
-    Fail(ErrorCode::kBadInput, "{}:{}: {}", file_, line_,
-         fmt::format(format, std::forward<Args>(args)...));
-  }
-
   void ParseLine() {
-    if (!rest_.empty() && rest_.back() == '\r') rest_.remove_suffix(1);
-    SkipSpaces();
-    if (rest_.empty() || rest_.front() == '#') return;
     const std::string_view word = Word("a statement");
     if (!titled_) {
       // "sotto-ops" is no word: '-' is in no name.
@@ -334,23 +318,10 @@ class Parser {
     return {found->second};
   }
 
-  void SkipSpaces() {
-    while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t'))
-      rest_.remove_prefix(1);
-  }
-  bool Take(char c) {
-    SkipSpaces();
-    if (rest_.empty() || rest_.front() != c) return false;
-    rest_.remove_prefix(1);
-    return true;
-  }
-  void Expect(char c) {
-    if (!Take(c)) Refuse("'{}', want '{}'", rest_.substr(0, 20), c);
-  }
   void End() {
     SkipSpaces();
     if (!rest_.empty() && rest_.front() != '#')
-      Refuse("'{}' behind the end", rest_.substr(0, 20));
+      Refuse("'{}' behind the end", Head());
   }
   // A letter, then letters, digits and dots.
   std::string_view Word(std::string_view want) {
@@ -360,8 +331,7 @@ class Parser {
            (IsLetter(rest_[length]) ||
             (length > 0 && (IsDigit(rest_[length]) || rest_[length] == '.'))))
       ++length;
-    if (length == 0 || length > 200)
-      Refuse("'{}', want {}", rest_.substr(0, 20), want);
+    if (length == 0 || length > 200) Refuse("'{}', want {}", Head(), want);
     const std::string_view word = rest_.substr(0, length);
     rest_.remove_prefix(length);
     return word;
@@ -432,125 +402,11 @@ class Parser {
     return value;
   }
 
-  std::string_view text_;
-  std::string_view file_;
-  std::string_view rest_;
-  int line_ = 0;
   bool titled_ = false;
   OpProgramText program_;
   uint64_t total_bytes_ = 0;
   std::unordered_map<std::string, uint32_t> names_;
   std::vector<Block> open_;
-};
-
-// So that it is read back as the same kind of number.
-std::string DoubleText(double value) {
-  std::string text = fmt::format("{}", value);
-  if (text.find_first_of(".e") == std::string::npos) text += ".0";
-  return text;
-}
-
-std::string Join(const std::vector<std::string>& items) {
-  return fmt::format("{}", fmt::join(items, ", "));
-}
-
-class Printer {
- public:
-  explicit Printer(const OpProgramText& program) : program_(program) {}
-
-  std::string Run() {
-    std::string text = "sotto-ops 1\n";
-    for (const OpVariable& variable : program_.variables) {
-      text += fmt::format("{} {} : {}", Name(variable.kind), variable.name,
-                          OpTypeString(variable.dtype, variable.sizes));
-      text += Initial(variable.initial) + '\n';
-    }
-    size_t depth = 0;
-    for (const OpStatement& statement : program_.statements) {
-      if (statement.kind == OpStatement::Kind::kElse ||
-          statement.kind == OpStatement::Kind::kEnd)
-        --depth;
-      text += std::string(2 * depth, ' ') + Statement(statement) + '\n';
-      if (statement.kind == OpStatement::Kind::kIf ||
-          statement.kind == OpStatement::Kind::kElse)
-        ++depth;
-    }
-    return text;
-  }
-
- private:
-  std::string Initial(const OpInitial& initial) const {
-    switch (initial.kind) {
-      case OpInitial::Kind::kNone:
-        return "";
-      case OpInitial::Kind::kZeros:
-        return " = zeros";
-      case OpInitial::Kind::kFill:
-        return fmt::format(" = fill {}", initial.values[0]);
-      case OpInitial::Kind::kValues:
-        return fmt::format(" = values [{}]", fmt::join(initial.values, ", "));
-      case OpInitial::Kind::kFile:
-        return fmt::format(" = file \"{}\" {}", initial.file, initial.offset);
-    }
-    return "";
-  }
-
-  const std::string& NameOf(OpVariableRef ref) const {
-    return program_.variables[ref.index].name;
-  }
-
-  std::string Argument(const OpArgument& argument) const {
-    struct Visitor {
-      const Printer& self;
-      std::string operator()(std::monostate) const { return "none"; }
-      std::string operator()(OpVariableRef ref) const {
-        return self.NameOf(ref);
-      }
-      std::string operator()(int64_t value) const {
-        return std::to_string(value);
-      }
-      std::string operator()(double value) const { return DoubleText(value); }
-      std::string operator()(bool value) const {
-        return value ? "true" : "false";
-      }
-      std::string operator()(const std::vector<int64_t>& list) const {
-        return fmt::format("[{}]", fmt::join(list, ", "));
-      }
-      std::string operator()(const std::vector<OpVariableRef>& list) const {
-        std::vector<std::string> names;
-        for (const OpVariableRef ref : list) names.push_back(self.NameOf(ref));
-        return '[' + Join(names) + ']';
-      }
-    };
-    return std::visit(Visitor{*this}, argument);
-  }
-
-  std::string Statement(const OpStatement& statement) const {
-    switch (statement.kind) {
-      case OpStatement::Kind::kSet:
-        return fmt::format("set {} = {}", NameOf(statement.variable),
-                           statement.value);
-      case OpStatement::Kind::kIf:
-        return "if " + NameOf(statement.variable);
-      case OpStatement::Kind::kElse:
-        return "else";
-      case OpStatement::Kind::kEnd:
-        return "end";
-      case OpStatement::Kind::kCall:
-        break;
-    }
-    std::vector<std::string> arguments;
-    for (const OpArgument& argument : statement.arguments)
-      arguments.push_back(Argument(argument));
-    std::vector<std::string> results;
-    for (const OpVariableRef ref : statement.results)
-      results.push_back(NameOf(ref));
-    const std::string head =
-        results.empty() ? "call " : "let " + Join(results) + " = ";
-    return head + statement.op + '(' + Join(arguments) + ')';
-  }
-
-  const OpProgramText& program_;
 };
 
 }  // namespace
@@ -563,10 +419,6 @@ std::string_view Name(OpVariableKind kind) {
 
 OpProgramText ParseOpProgram(std::string_view text, std::string_view file) {
   return Parser(text, file).Run();
-}
-
-std::string PrintOpProgram(const OpProgramText& program) {
-  return Printer(program).Run();
 }
 
 }  // namespace sotto

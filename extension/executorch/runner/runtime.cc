@@ -16,6 +16,7 @@
 
 #include "base/cpu.h"
 #include "base/error.h"
+#include "base/file.h"
 
 // The wheel ships libexecutorch_threadpool.so without this part of its header;
 // these are the symbols that release 1.5.1 exports.
@@ -175,15 +176,9 @@ void LoadOperators(const std::filesystem::path& library) {
 }
 
 std::filesystem::path OwnOperators() {
-  std::error_code failed;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", failed);
-  if (failed) return {};
-  for (const char* place : {".", "..", "../lib", "../lib/sotto"}) {
-    const auto path = (self.parent_path() / place / "libsotto_executorch.so")
-                          .lexically_normal();
-    if (std::filesystem::exists(path, failed)) return path;
-  }
-  return {};
+  return FindBesideProgram(
+      {"libsotto_executorch.so", "../libsotto_executorch.so",
+       "../lib/libsotto_executorch.so", "../lib/sotto/libsotto_executorch.so"});
 }
 
 }  // namespace sotto

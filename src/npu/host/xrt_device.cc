@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace sotto::npu {
 namespace {
@@ -243,15 +244,8 @@ const SottoXrtApi& LoadXrtPlugin(const std::filesystem::path& path) {
 }
 
 std::filesystem::path FindXrtPlugin() {
-  std::error_code ignored;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored);
-  const auto here = program.parent_path();
-  for (const auto& folder : {here, here.parent_path() / "lib",
-                             here.parent_path() / "lib" / "sotto"}) {
-    const auto path = folder / "libsotto_xrt.so";
-    if (std::filesystem::exists(path, ignored)) return path;
-  }
-  return {};
+  return FindBesideProgram({"libsotto_xrt.so", "../lib/libsotto_xrt.so",
+                            "../lib/sotto/libsotto_xrt.so"});
 }
 
 std::unique_ptr<Device> OpenXrtDevice(const SottoXrtApi& api, unsigned index) {

@@ -29,6 +29,11 @@ SOTTO_INLINE Halves ToHalves(const Floats& x) {
 SOTTO_INLINE Floats ToFloats(const Halves& x) {
   return Sums(x).to_vector<float>();
 }
+// Eight channels' constants over two rows.
+SOTTO_INLINE Floats TwoRows(const float* p) {
+  const vec::vector<float, 8> eight = vec::load_v<8>(p);
+  return vec::concat(eight, eight);
+}
 SOTTO_INLINE Floats Result(const Sums& x) { return x.to_vector<float>(); }
 
 // A float as bf16 parts, largest first. Two parts keep 16 bits of the mantissa,

@@ -103,12 +103,6 @@ struct BlockValues {
   Floats low, high;  // rows 0 and 1, rows 2 and 3
 };
 
-// Eight channels' constants over two rows.
-SOTTO_INLINE Floats TwoRows(const float* p) {
-  const vec::vector<float, 8> eight = vec::load_v<8>(p);
-  return vec::concat(eight, eight);
-}
-
 // Sources of 4x8 blocks of sums as floats.
 struct IntSums {
   const int32_t* acc;

@@ -71,11 +71,6 @@ struct AffineI8 {
   }
 };
 
-SOTTO_INLINE Floats TwoRows(const float* p) {
-  const vec::vector<float, 8> eight = vec::load_v<8>(p);
-  return vec::concat(eight, eight);
-}
-
 template <typename Sink>
 SOTTO_INLINE void ApplyRows(const bf16* x, const float* params, int blocks,
                             const Normal& low, const Normal& high,
