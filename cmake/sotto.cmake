@@ -41,6 +41,7 @@ function(sotto_test name)
   add_executable(${name}_test ${T_SOURCES})
   target_link_libraries(${name}_test PRIVATE sotto_lib GTest::gtest
     GTest::gmock GTest::gtest_main ${T_LIBS})
+  target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name}_test PRIVATE
     SOTTO_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name}_test ${T_ARGS})

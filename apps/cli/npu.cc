@@ -18,6 +18,7 @@
 #include "npu/emit/mlir.h"
 #include "npu/host/xrt_device.h"
 #include "npu/run/kernel_run.h"
+#include "npu/run/tiles.h"
 #include "npu/sim/device.h"
 #include "npu/sim/validate.h"
 
@@ -95,6 +96,10 @@ void PrintRun(const npu::KernelRunResult& run, bool json) {
                         {"compared_bytes", run.compared_bytes},
                         {"wrong_bytes", run.wrong_bytes}};
     if (run.modelled) out["clock_ghz"] = run.clock_ghz;
+    if (run.power)
+      out["power"] = {{"watts", run.power->watts},
+                      {"source", run.power->source},
+                      {"tag", "measured"}};
     if (run.report) out["array_cycles"] = run.report->cycles;
     std::cout << out.dump(1) << '\n';
     return;
@@ -108,6 +113,9 @@ void PrintRun(const npu::KernelRunResult& run, bool json) {
   if (run.report)
     std::cout << fmt::format("  array {} cycles, modelled\n",
                              run.report->cycles);
+  if (run.power)
+    std::cout << fmt::format("  {:.1f} W, measured ({}, the whole package)\n",
+                             run.power->watts, run.power->source);
   std::cout << (run.wrong_bytes == 0
                     ? fmt::format("  all {} bytes as the kernel gives them\n",
                                   run.compared_bytes)
@@ -129,6 +137,7 @@ class NpuCommand : public Command {
         "  run KERNEL         run one kernel, compared, with times\n"
         "  bench              the same for every kernel that runs alone\n"
         "  validate           the simulator against published measurements\n"
+        "  tiles              how many tiles attention has, and their sizes\n"
         "  build NAME         compile it for a real NPU (Peano, aiecc)\n"
         "  tools              what of the NPU's tools this machine has\n"
         "  calibrate FILE...  find a model's int8 scales from speech\n"
@@ -148,7 +157,9 @@ class NpuCommand : public Command {
     app.add_option("--iterations", iterations_, "runs that count");
     app.add_option("--seed", seed_, "of the random data");
     app.add_option("--clock", clock_, "GHz of the simulated array");
-    app.add_option("--svg", svg_, "write the simulated run as two pictures: times, and FILE-map")
+    app.add_option(
+           "--svg", svg_,
+           "write the simulated run as two pictures: times, and FILE-map")
         ->type_name("FILE");
     app.add_option("--out", out_, "folder for build, file for calibrate");
     app.add_option("--generic", generic_, "MLIR in generic form");
@@ -170,6 +181,10 @@ class NpuCommand : public Command {
       std::cout << npu::ValidationTable(npu::Validate(Sim().parameters));
       return kDone;
     }
+    if (action_ == "tiles") {
+      std::cout << npu::TileReport({});
+      return kDone;
+    }
     if (action_ == "tools") {
       std::cout << npu::ToJson(npu::ProbeEnvironment()) << '\n';
       return kDone;
@@ -178,8 +193,8 @@ class NpuCommand : public Command {
       return Calibrate(
           {.model = model_, .files = names_, .out = out_, .windows = windows_});
     static constexpr std::string_view kActions[] = {
-        "kernels", "designs", "design", "plan",  "simulate",
-        "run",     "bench",   "validate", "build", "tools", "calibrate"};
+        "kernels", "designs",  "design", "plan",  "simulate", "run",
+        "bench",   "validate", "tiles",  "build", "tools",    "calibrate"};
     Fail(ErrorCode::kBadInput, "sotto npu has no {}{}", action_,
          DidYouMean(action_, kActions));
   }

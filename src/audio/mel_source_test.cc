@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "audio/mel_source.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <random>
 #include <thread>
 
+#include "acceptance_row.h"
 #include "audio/fixtures_test.h"
 #include "base/error.h"
 
@@ -61,7 +63,22 @@ TEST(RlxDefect, D10D11WindowsAreOpenAis) {
   ExpectOracle(mel, testing::ReadF32Tensor(*oracle, "mel_padded_audio"));
 }
 
-TEST(MelSource, TheRepositorysClipIsOpenAis) {
+TEST(MelSource, K16WindowIsOpenAis) {
+  const auto oracle = TestData("oracle/numeric/jfk-mel80.safetensors");
+  const auto clip = TestData("jfk/jfk.wav");
+  if (!oracle || !clip) GTEST_SKIP() << "SOTTO_TEST_DATA/oracle/numeric";
+  AudioReader reader(*clip);
+  const std::vector<float> mel = WindowOf(MelSource(reader, 80), 0);
+  const double apart =
+      MaxDifference(mel, testing::ReadF32Tensor(*oracle, "mel"));
+  EXPECT_LE(apart, 1e-4);
+  ReportRow(
+      "K16",
+      fmt::format("log-mel of the JFK clip within {:.1e} of OpenAI's", apart),
+      RowTag::kMeasured);
+}
+
+TEST(MelSource, K16TheRepositorysClipIsOpenAis) {
   const std::filesystem::path folder =
       std::filesystem::path(SOTTO_SOURCE_DIR) / "tests/data/jfk";
   AudioReader reader(folder / "jfk-16k.flac");

@@ -54,7 +54,7 @@ std::string Sha256(const std::vector<uint32_t>& words) {
 }
 
 // R1, N12: 300 bytes each; the first two are the LFS ids of published files.
-TEST(Txn, R1StreamsHaveThePublishedHashes) {
+TEST(Txn, R1N12StreamsHaveThePublishedHashes) {
   EXPECT_EQ(Encode(SingleTile(200, 20)).size() * 4, 300u);
   EXPECT_EQ(Sha256(Encode(SingleTile(200, 20))),
             "5ffe91a930c7660586724f170d4f368b833704636776eded1ea58fa8dd3d35dd");
@@ -92,7 +92,7 @@ TxnOp RandomOp(std::mt19937& rng) {
   return op;
 }
 
-TEST(Txn, RoundTrip) {
+TEST(Txn, R1RoundTrip) {
   std::mt19937 rng(7);
   for (int round = 0; round < 200; ++round) {
     TxnStream stream;

@@ -72,7 +72,7 @@ TEST(Designs, R1FourColumnStreamHasThePublishedSum) {
 }
 
 // K6: at most five buffers and one wait for all columns.
-TEST(Designs, FourColumnsEndInOneWait) {
+TEST(Designs, K6FourColumnsEndInOneWait) {
   const Plan plan = MakePlan(MakeDesign("attention-4col"));
   EXPECT_LE(plan.config.host_buffer_bytes.size(), 5u);
   int waits = 0;
@@ -86,7 +86,7 @@ TEST(Designs, FourColumnsEndInOneWait) {
 
 // N11: 1.5 MB in and out, 24 chunks of 32,768 elements; R7: the mem tile is
 // full to the byte.
-TEST(Designs, N11StreamHasThePublishedNumbers) {
+TEST(Designs, R7N11StreamHasThePublishedNumbers) {
   const Plan plan = MakePlan(MakeDesign("stream"));
   EXPECT_EQ(plan.config.host_buffer_bytes[0], 1536000);
   EXPECT_EQ(plan.config.host_buffer_bytes[1], 1536000);

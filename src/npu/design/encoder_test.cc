@@ -194,7 +194,7 @@ class Layer {
   TileMatrix qkv_w_, out_w_, fc1_w_, fc2_w_;
 };
 
-TEST(EncoderArray, LayerEqualsItsKernelsInTurn) {
+TEST(EncoderArray, L8LayerEqualsItsKernelsInTurn) {
   for (const auto& [rows, positions] : {std::pair(4, 256), std::pair(8, 470)}) {
     SCOPED_TRACE(rows);
     Layer layer(rows);

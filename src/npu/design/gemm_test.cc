@@ -99,12 +99,12 @@ void Check(const Case& c) {
   }
 }
 
-TEST(Gemm, Int8EqualsDoubles) {
+TEST(Gemm, L3Int8EqualsDoubles) {
   Check(MakeCase({.m_all = 256, .k_all = 192, .n_all = 256}, 1));
   Check(MakeCase({.m_all = 512, .k_all = 64, .n_all = 512, .gelu = true}, 2));
 }
 
-TEST(Gemm, Bf16EqualsDoubles) {
+TEST(Gemm, L3Bf16EqualsDoubles) {
   Check(MakeCase(
       {.m_all = 256, .k_all = 96, .n_all = 512, .int8 = false, .k = 32}, 3));
 }

@@ -73,7 +73,7 @@ std::string Broken(const std::function<void(Design&)>& change) {
 
 TEST(Limits, TheBaseIsFine) { EXPECT_EQ(ErrorOf(Base()), "no error"); }
 
-TEST(Limits, CoreMemory) {
+TEST(Limits, R7CoreMemory) {
   EXPECT_EQ(Broken([](Design& d) {
               d.buffers.push_back({"table", kCore, 64 * 1024 - 1024, {}});
             }),
@@ -81,19 +81,19 @@ TEST(Limits, CoreMemory) {
             "bytes, want at most 65536");
 }
 
-TEST(Limits, ProgramMemory) {
+TEST(Limits, R7ProgramMemory) {
   EXPECT_THAT(Broken([](Design& d) { d.cores[0].program = Copy("huge"); }),
               HasSubstr("want at most 16384"));
 }
 
-TEST(Limits, MemTileMemory) {
+TEST(Limits, R7MemTileMemory) {
   EXPECT_THAT(Broken([](Design& d) {
                 d.buffers.push_back({"table", kMem, 512 * 1024 + 4, {}});
               }),
               HasSubstr("mem tile (0,1): buffers"));
 }
 
-TEST(Limits, Stack) {
+TEST(Limits, R7Stack) {
   EXPECT_THAT(Broken([](Design& d) {
                 d.cores[0].program = Copy("deep");
                 d.cores[0].stack_bytes = 1024;

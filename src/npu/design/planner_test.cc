@@ -112,7 +112,7 @@ std::string Sha256(const std::vector<uint32_t>& words) {
 }
 
 // R1, N12: 300 bytes with the published hashes, out of the planner.
-TEST(Planner, R1StreamsOfSingleTilesHaveThePublishedHashes) {
+TEST(Planner, R1N12StreamsOfSingleTilesHaveThePublishedHashes) {
   const auto stream = [](int64_t in, int64_t out) {
     const Design d = MakeSingleTile(
         "single", {.kernel = "copy", .in_bytes = {in}, .out_bytes = out});
@@ -128,7 +128,7 @@ TEST(Planner, R1StreamsOfSingleTilesHaveThePublishedHashes) {
 }
 
 // What runs over the stack leaves the tile's memory.
-TEST(Planner, StackStandsAtTheEndAndIsLargeEnough) {
+TEST(Planner, R7R11StackStandsAtTheEndAndIsLargeEnough) {
   const Plan plan = MakePlan(Attention(false), TestKernel);
   const TileConfig& core = plan.config.tiles.at({0, 2});
   EXPECT_EQ(core.stack_address + core.stack_bytes, 64 * 1024);
@@ -139,6 +139,8 @@ TEST(Planner, StackStandsAtTheEndAndIsLargeEnough) {
   EXPECT_NE(BufferNamed(core, "in.0").address / 0x4000,
             BufferNamed(core, "in.1").address / 0x4000);
   EXPECT_THAT(MemoryMap(plan), testing::HasSubstr("stack"));
+  for (const char* bank : {"bank  0", "bank  1", "bank  3"})
+    EXPECT_THAT(MemoryMap(plan), testing::HasSubstr(bank));
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ class Running {
   Array array_;
 };
 
-TEST(Run, PassthroughAndAdd) {
+TEST(Run, L1L2PassthroughAndAdd) {
   std::mt19937 rng(1);
   Running copy(MakeDesign("passthrough"));
   copy.buffers[0] = RandomBytes(rng, 16 * 4096);
@@ -79,7 +79,7 @@ Bytes Attention(std::string_view kernel, std::span<const std::byte> qkv,
 
 // K6, K7: columns and heads side by side give what one after the other gives,
 // four times over (the ping and the pong buffer alike).
-TEST(Run, ColumnsAndHeadsEqualSingleCalls) {
+TEST(Run, K6K7ColumnsAndHeadsEqualSingleCalls) {
   std::mt19937 rng(2);
   for (const auto& [columns, heads] :
        {std::pair(1, 1), std::pair(4, 4), std::pair(4, 8)}) {

@@ -96,7 +96,7 @@ class Build : public testing::Test {
   BuildOptions options_;
 };
 
-TEST_F(Build, MakesAPackageThatOpens) {
+TEST_F(Build, R12N10MakesAPackageThatOpens) {
   std::vector<std::string> steps;
   options_.progress = [&](int step, int, const std::string& what) {
     steps.push_back(std::to_string(step) + what);
@@ -108,6 +108,16 @@ TEST_F(Build, MakesAPackageThatOpens) {
     EXPECT_EQ(json.at(part).at("sha256").get<std::string>().size(), 64u);
     EXPECT_GT(json.at(part).at("bytes").get<int>(), 0);
   }
+  for (const auto& object : json.at("objects")) {
+    EXPECT_GT(object.at("bytes").get<int>(), 0);
+  }
+  EXPECT_EQ(json.at("seconds").get<double>(), result.seconds);
+  double steps_took = 0;
+  for (const auto& took : json.at("step_seconds")) {
+    EXPECT_GE(took.get<double>(), 0);
+    steps_took += took.get<double>();
+  }
+  EXPECT_LE(steps_took, result.seconds);
   EXPECT_TRUE(json.at("instructions_as_planned").get<bool>());
   EXPECT_EQ(ReadFile(result.manifest).find(root_.string()), std::string::npos);
 
@@ -119,7 +129,7 @@ TEST_F(Build, MakesAPackageThatOpens) {
 }
 
 // T17: whatever was changed after the build is refused.
-TEST_F(Build, StalePackagesAreRefused) {
+TEST_F(Build, R12StalePackagesAreRefused) {
   Run();
   const Design design = MakeDesign("passthrough");
   const auto open = [&](const Design& d) {
@@ -141,7 +151,7 @@ TEST_F(Build, StalePackagesAreRefused) {
               HasSubstr("no NPU package is built here"));
 }
 
-TEST_F(Build, FailuresNameStepLogAndLastLine) {
+TEST_F(Build, R12FailuresNameStepLogAndLastLine) {
   Tool("aiecc", R"sh(
 [ "$1" = --version ] && exit
 echo "error: allocated buffers exceeded available memory"; exit 1)sh");
@@ -153,7 +163,9 @@ echo "error: allocated buffers exceeded available memory"; exit 1)sh");
               HasSubstr("ended without error but made no design.xclbin"));
 }
 
-TEST_F(Build, HangingToolsRunOutOfTime) {
+TEST_F(Build, R12HangingToolsRunOutOfTime) {
+  EXPECT_EQ(BuildOptions().compile_timeout, std::chrono::seconds(120));
+  EXPECT_EQ(BuildOptions().package_timeout, std::chrono::seconds(300));
   // With a child that would hold the log open.
   Tool("aiecc", "\n[ \"$1\" = --version ] && exit\nsleep 60 & sleep 60");
   options_.package_timeout = std::chrono::milliseconds(200);
@@ -161,7 +173,7 @@ TEST_F(Build, HangingToolsRunOutOfTime) {
               HasSubstr("aiecc took longer than 0.2 s, see logs/aiecc.log"));
 }
 
-TEST_F(Build, SymbolsAreChecked) {
+TEST_F(Build, R12SymbolsAreChecked) {
   Tool("llvm-nm", "\necho '0 T other'");
   EXPECT_THAT(BuildError(ErrorCode::kBadInput),
               HasSubstr("kernel passthrough_u8 is not in the archive"));
@@ -170,7 +182,7 @@ TEST_F(Build, SymbolsAreChecked) {
               HasSubstr("kernel passthrough_u8 is 2 times in the archive"));
 }
 
-TEST_F(Build, MissingToolsAreNamedWithTheirFix) {
+TEST_F(Build, R12MissingToolsAreNamedWithTheirFix) {
   fs::remove(root_ / "tools" / "aiecc");
   EXPECT_THAT(BuildError(ErrorCode::kUnsupported),
               HasSubstr("aiecc: no aiecc; install the mlir_aie wheel"));
@@ -205,7 +217,7 @@ TEST_F(Build, R13EnvironmentIsMachineReadable) {
   EXPECT_EQ(find(json, "device").at("where"), "accel/accel0");
 }
 
-TEST_F(Build, PeanoIsFoundThroughItsVariable) {
+TEST_F(Build, R13PeanoIsFoundThroughItsVariable) {
   fs::create_directories(root_ / "peano" / "bin");
   fs::rename(root_ / "tools" / "clang++", root_ / "peano" / "bin" / "clang++");
   ProbeOptions options;

@@ -3,6 +3,7 @@
 // gives.
 #include "npu/sim/array.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <random>
 
+#include "acceptance_row.h"
 #include "base/error.h"
 #include "npu/design/planner.h"
 #include "npu/encoder/array_design.h"
@@ -203,7 +205,7 @@ TEST_P(EncoderDesign, FitsTheArray) {
   }
 }
 
-TEST_P(EncoderDesign, TwiceTheHostsBits) {
+TEST_P(EncoderDesign, L9TwiceTheHostsBits) {
   const RandomEncoder random(kTiny, GetParam(), 1);
   Machine machine(random.e, {});
   for (unsigned seed : {1U, 2U}) {
@@ -266,6 +268,39 @@ TEST_P(EncoderDesign, RunnerTakesModelsInTurn) {
   }
 }
 
+void ReportBase(const char* type, const SimReport& report,
+                const SimReport& without, double wanted_ms) {
+  ReportRow("R8",
+            fmt::format("{}: {} of 16 cores, imbalance {:.1f} %", type,
+                        report.cores.size(), 100 * report.Imbalance()),
+            RowTag::kModelled);
+  const double ms = report.milliseconds();
+  ReportRow("R9",
+            fmt::format("{}: one submission, launch {:.2f} % of the whole",
+                        type, 100 * report.parameters.launch_ms / ms),
+            RowTag::kModelled);
+  const double compute =
+      report.Utilisation() * static_cast<double>(report.cycles);
+  const double hidden = static_cast<double>(without.cycles - report.cycles) /
+                        (static_cast<double>(without.cycles) - compute);
+  ReportRow("R10",
+            fmt::format("{}: {:.1f} % of what is not arithmetic hidden, want "
+                        "90",
+                        type, 100 * hidden),
+            RowTag::kModelled, hidden >= 0.9);
+  EncoderShape one;
+  one.layers = 1;
+  const double layer =
+      (ms - TimeEncoder(one, type == std::string_view("int8") ? kInt8 : kBF16)
+                .milliseconds()) /
+      5;
+  ReportRow("N7",
+            fmt::format("{}: {:.1f} ms a layer, want 7.5; encoder {:.1f} ms, "
+                        "want {:.0f}; at 1.0 GHz",
+                        type, layer, ms, wanted_ms),
+            RowTag::kModelled, ms <= wanted_ms && layer <= 7.5);
+}
+
 // Whisper base on the model of the hardware: limits that a change must not
 // break. docs/npu-encoder.md has the figures and what they are made of.
 TEST_P(EncoderDesign, R8R9R10N7Base) {
@@ -282,6 +317,7 @@ TEST_P(EncoderDesign, R8R9R10N7Base) {
   serial.overlap = false;
   const SimReport without = TimeEncoder({}, GetParam(), serial);
   EXPECT_GT(without.cycles, report.cycles);  // R10
+  ReportBase(int8 ? "int8" : "bf16", report, without, int8 ? 28 : 45);
 }
 
 // K7: heads in parallel over the columns keep the cores busy.
@@ -292,6 +328,11 @@ TEST_P(EncoderDesign, K7AttentionUsesTheCores) {
     const SimReport report = TimeEncoder({}, GetParam(), {}, i, i);
     EXPECT_GE(report.Utilisation(), 0.70);
     EXPECT_LE(report.Imbalance(), 0.10);
+    ReportRow("K7",
+              fmt::format("{}: attention uses {:.0f} % of the cores",
+                          GetParam() == kInt8 ? "int8" : "bf16",
+                          100 * report.Utilisation()),
+              RowTag::kModelled);
     break;
   }
 }

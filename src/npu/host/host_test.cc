@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The host protocol against a mock that sees what a device would see.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +11,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "npu/host/context_pool.h"
 #include "npu/host/mock_xrt.h"
 #include "npu/host/protocol.h"
@@ -253,7 +255,39 @@ TEST(Host, StatesAreSaidInWords) {
   }
 }
 
-TEST(Host, SixBuffersAreRefused) {
+// R11: each call with its bank, where SOTTO_LOG asks for it, and only then.
+TEST(Host, R11LogLevelShowsTheCalls) {
+  std::vector<std::string> lines;
+  SetLogSink(
+      [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  const auto n_words = static_cast<uint32_t>(SomeStream().size());
+  for (const LogLevel level : {LogLevel::kWarning, LogLevel::kDebug}) {
+    SetLogLevel(level);
+    MockXrt mock;
+    mock.program = AddOne;
+    const auto device = OpenXrtDevice(mock.api());
+    const auto context = device->Open(SomeImage());
+    Buffers b = MakeBuffers(*context, SomeStream(), 64);
+    b.code->SyncToDevice();
+    b.in->SyncToDevice();
+    b.out->SyncToDevice();
+    EXPECT_EQ(
+        context->Run(*b.code, n_words, b.data(), milliseconds(1000)).state,
+        RunState::kCompleted);
+    if (level == LogLevel::kWarning) {
+      EXPECT_THAT(lines, testing::IsEmpty());
+    }
+  }
+  SetLogLevel(LogLevel::kWarning);
+  SetLogSink({});
+  for (const std::string& want :
+       {std::string("register_xclbin"), std::string("hardware context"),
+        fmt::format("64 bytes of data in bank {} (argument 3)", MockBank(3)),
+        fmt::format("{} words, 2 buffers: COMPLETED in", n_words)})
+    EXPECT_THAT(lines, testing::Contains(HasSubstr(want)));
+}
+
+TEST(Host, R2SixBuffersAreRefused) {
   MockXrt mock;
   const auto device = OpenXrtDevice(mock.api());
   const auto context = device->Open(SomeImage());

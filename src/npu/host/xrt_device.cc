@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 
 namespace sotto::npu {
 namespace {
@@ -43,6 +44,7 @@ class Handle {
 // Calls `call(&error)` and makes an exception of a refusal.
 template <typename Call>
 void Must(const char* what, Call&& call) {
+  Log(LogLevel::kDebug, "npu: xrt: {}", what);
   SottoXrtError error{};
   if (call(&error) == 0) return;
   if (MeansNoContextFree(error.text))
@@ -102,6 +104,8 @@ class XrtContext : public Context {
       Fail(ErrorCode::kDevice,
            "npu: the kernel has no memory bank for argument {}", group);
     }
+    Log(LogLevel::kDebug, "npu: xrt: {} bytes of {} in bank {} (argument {})",
+        bytes, code ? "instructions" : "data", bank, group);
     void* buffer = nullptr;
     void* mapped = nullptr;
     Must("buffer", [&](SottoXrtError* error) {
@@ -143,6 +147,8 @@ class XrtContext : public Context {
                          .count();
     result.state = static_cast<RunState>(state);
     result.detail = Explain(result.state, timeout);
+    Log(LogLevel::kDebug, "npu: xrt: {} words, {} buffers: {} in {:.3f} ms",
+        n_words, data.size(), Name(result.state), result.wall_ms);
     return result;
   }
 

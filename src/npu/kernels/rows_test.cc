@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Row and element kernels against double precision, and the published bf16
 // kernels against the figures published for them.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +10,7 @@
 #include <limits>
 #include <vector>
 
+#include "acceptance_row.h"
 #include "npu/kernels/gelu_table.h"
 #include "npu/kernels/kernel_testing.h"
 #include "npu/kernels/vec.h"
@@ -135,7 +137,8 @@ TEST(NpuKernels, K9GeluBf16IsWithinTwoStepsEverywhere) {
     worst = std::max(worst, std::abs(got - ExactGelu(x)) / step);
   }
   EXPECT_LE(worst, 2.0);
-  RecordProperty("worst_steps", std::to_string(worst));
+  ReportRow("K9", fmt::format("worst {:.2f} bf16 steps on [-20, 20]", worst),
+            RowTag::kMeasured);
   const Bf16s six(32, NearestBf16(6));
   Bf16s of_six(32);
   Call("gelu_bf16", {six.data(), of_six.data()}, {32});
@@ -327,6 +330,10 @@ TEST(NpuKernels, K11CompatShowsTheFloorsStatistics) {
     }
     EXPECT_NEAR(mean, -0.00225, 0.0002) << name;
     EXPECT_NEAR(deviation, 0.9995, 0.0015) << name;
+    ReportRow("K11",
+              fmt::format("compat of {}: mean {:.5f}, deviation {:.4f}", n,
+                          mean, deviation),
+              RowTag::kMeasured);
   }
 }
 
@@ -353,6 +360,10 @@ TEST(NpuKernels, K12CompatSoftmaxHasThePublishedErrors) {
   EXPECT_NEAR(total, 0.994906, 5e-7);
   EXPECT_NEAR(worst, 0.000372, 5e-7);
   EXPECT_NEAR(mean, 0.000021, 5e-7);
+  ReportRow("K12",
+            fmt::format("compat of 1024: sum {:.6f}, worst {:.6f}, mean {:.6f}",
+                        total, worst, mean),
+            RowTag::kMeasured);
   Bf16s four, four_out(4096);
   for (int i = 0; i < 4; ++i) four.insert(four.end(), in.begin(), in.end());
   Call("softmax_bf16_4x1024", {four.data(), four_out.data()});

@@ -126,7 +126,9 @@ KernelRunResult RunKernel(Device& device, const KernelInfo& kernel,
   if (options.iterations < 1 || options.warm_up < 0)
     Fail(ErrorCode::kBadInput, "npu: {} iterations after {} of warm-up",
          options.iterations, options.warm_up);
-  const Design design = MakeKernelDesign(kernel, options.design);
+  Design design = MakeKernelDesign(kernel, options.design);
+  // As packages are planned: the stream writes to addresses of this map.
+  design.stack_below = !xclbin_path.empty();
   const Plan plan = MakePlan(design);
   const Image image{std::make_shared<const ArrayConfig>(plan.config),
                     xclbin_path, Encode(plan.stream)};
@@ -173,6 +175,10 @@ KernelRunResult RunKernel(Device& device, const KernelInfo& kernel,
   result.device = device.name();
   result.iterations = options.iterations;
   std::vector<double> ms;
+  const auto own = options.system == nullptr ? ThisSystem() : nullptr;
+  PowerMeter meter(own ? *own : *options.system);
+  const auto begin = std::chrono::steady_clock::now();
+  meter.Start();
   for (int i = 0; i < options.warm_up + options.iterations; ++i) {
     for (size_t b = 0; b < data.size(); ++b) {
       const std::string& name = design.host_buffers[b].name;
@@ -200,6 +206,9 @@ KernelRunResult RunKernel(Device& device, const KernelInfo& kernel,
                                       (run.time.clock_ghz * 1e6)
                                 : run.wall_ms);
   }
+  const std::chrono::duration<double> took =
+      std::chrono::steady_clock::now() - begin;
+  if (!device.simulated()) result.power = meter.Stop(took.count());
   result.ms = StatisticsOf(ms);
   if (const auto* sim = dynamic_cast<const SimContext*>(context.get()))
     result.report = sim->report();

@@ -12,6 +12,8 @@
 
 #include "npu/design/designs.h"
 #include "npu/host/device.h"
+#include "npu/host/system.h"
+#include "npu/run/power.h"
 #include "npu/sim/trace.h"
 
 namespace sotto::npu {
@@ -29,6 +31,7 @@ struct KernelRunOptions {
   int iterations = 10;
   uint64_t seed = 42;
   std::chrono::milliseconds timeout{10000};
+  const System* system = nullptr;  // whose power is read; null: this machine
 };
 
 struct KernelRunResult {
@@ -42,11 +45,15 @@ struct KernelRunResult {
   int64_t wrong_bytes = 0;  // summed over all runs, warm-up too
   std::string first_wrong;  // "out byte 17 is 0x03, want 0x04"; empty: none
   std::optional<SimReport> report;  // of the last run, where simulated
+  // Of the whole package while all runs went on; a real device's only, and only
+  // where the hardware says it.
+  std::optional<Power> power;
 };
 
 // Throws Error(kDevice) where a run does not complete, naming the state, and
 // kBadInput where kernel and sizes do not fit the array. The device takes the
-// design's configuration: a real one needs `xclbin_path`.
+// design's configuration: a real one needs `xclbin_path`, the package that
+// BuildPackage made of MakeKernelDesign.
 KernelRunResult RunKernel(Device& device, const KernelInfo& kernel,
                           const KernelRunOptions& options,
                           const std::string& xclbin_path = {});

@@ -66,6 +66,39 @@ TEST(KernelRun, R4SeveralCallsOfInAndOut) {
   EXPECT_EQ(run.compared_bytes, 3 * 4 * 64 * 64);
 }
 
+// The ladder's middle rungs: each kernel on the simulated array, byte for byte
+// what it gives when called. Below stand L1 to L3 of npu/design, above L8 and
+// L9 of the encoder.
+void RunsAsCalled(const char* kernel, const KernelDesign& design) {
+  SimDevice device;
+  KernelRunOptions options;
+  options.design = design;
+  options.iterations = 2;
+  const auto run = RunKernel(device, *FindKernel(kernel), options);
+  EXPECT_EQ(run.wrong_bytes, 0) << kernel << ": " << run.first_wrong;
+  EXPECT_GT(run.compared_bytes, 0);
+}
+
+TEST(KernelRun, L4LayerNorm) {
+  RunsAsCalled("layer_norm_bf16",
+               {.elements = {8 * 512, 2 * 512, 8 * 512}, .ints = {8, 512}});
+}
+TEST(KernelRun, L5Softmax) {
+  RunsAsCalled("softmax_bf16", {.elements = {1504, 1504}, .ints = {1500}});
+}
+TEST(KernelRun, L6Gelu) {
+  RunsAsCalled("gelu_bf16", {.elements = {2048, 2048}, .ints = {2048}});
+}
+TEST(KernelRun, L7Attention) {
+  RunsAsCalled("attention_64x64_v3", {.ints = {3}, .calls = 4});
+}
+
+// K1: four calls and more of each run, ping and pong alike, give the same.
+TEST(KernelRun, K1Attention16OnTheArray) {
+  for (const int shift : {0, 2, 4})
+    RunsAsCalled("attention_16x16", {.ints = {shift}, .calls = 4});
+}
+
 // A device that breaks one byte of everything that comes back.
 class BrokenBuffer : public HostBuffer {
  public:

@@ -105,7 +105,7 @@ TEST(SimDevice, R1TheStreamIsThePublishedOne) {
 // With its 1 KB stack at 0 the published kernel's locals run over the first
 // input buffer while it works: odd calls (ping) give what the page measured,
 // even ones (pong) what the kernel means.
-TEST(SimDevice, K4ReproducesThePublishedRun) {
+TEST(SimDevice, K4N2ReproducesThePublishedRun) {
   SimOptions options;
   options.corrupting_stack = true;
   SimDevice device(options);
@@ -221,7 +221,7 @@ TEST(SimDevice, R2WrongArgumentsGiveTheErrorState) {
 
 // What was never synced reads as 0xFF, like unmapped memory: the published
 // kernel then gives -1 everywhere.
-TEST(SimDevice, AForgottenSyncShows) {
+TEST(SimDevice, R2AForgottenSyncShows) {
   SimDevice device;
   Host host(device, AttentionImage("attention_64x64_v0", 4608));
   HostBuffer* data[] = {&host.in(), &host.out()};
