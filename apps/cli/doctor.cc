@@ -20,10 +20,6 @@
 namespace sotto::cli {
 namespace {
 
-npu::Finding Seen(std::string id, std::string detail) {
-  return {std::move(id), true, false, std::move(detail), {}, {}};
-}
-
 // The folder that models go to, or the first one above it that exists.
 npu::Finding ExamineModels() {
   std::filesystem::path folder = HubEnvironment::Read().models;
@@ -33,22 +29,20 @@ npu::Finding ExamineModels() {
          folder != folder.parent_path())
     folder = folder.parent_path();
   if (access(folder.c_str(), W_OK) != 0)
-    return {"models",
-            false,
-            false,
-            fmt::format("{}: {}", name, std::strerror(errno)),
-            "models are brought to this folder and it cannot be written",
-            "set SOTTO_MODELS to a folder that you may write"};
+    return npu::Bad(
+        "models", fmt::format("{}: {}", name, std::strerror(errno)),
+        "models are brought to this folder and it cannot be written",
+        "set SOTTO_MODELS to a folder that you may write");
   const auto space = std::filesystem::space(folder, ignored);
-  return Seen("models",
-              fmt::format("{}, {} MB free", name, space.available >> 20));
+  return npu::Ok("models",
+                 fmt::format("{}, {} MB free", name, space.available >> 20));
 }
 
 std::vector<npu::Finding> ExamineCpu() {
-  return {
-      Seen("cpu", fmt::format("{}: {}", CpuName(), HostFeatures().ToString())),
-      Seen("threads", fmt::format("{} usable cores", UsableCores())),
-      ExamineModels()};
+  return {npu::Ok("cpu",
+                  fmt::format("{}: {}", CpuName(), HostFeatures().ToString())),
+          npu::Ok("threads", fmt::format("{} usable cores", UsableCores())),
+          ExamineModels()};
 }
 
 class DoctorCommand : public Command {

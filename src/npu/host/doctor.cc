@@ -24,18 +24,6 @@ constexpr std::string_view kNpu1 = "0x1502";  // Phoenix, Hawk Point
 constexpr std::string_view kNpu4 = "0x17f0";  // Strix and later: XDNA2
 constexpr uint64_t kHeapBytes = 64 << 20;     // the driver's device heap
 
-Finding Ok(std::string id, std::string detail) {
-  return {std::move(id), true, false, std::move(detail), {}, {}};
-}
-Finding Bad(std::string id, std::string detail, std::string cause,
-            std::string fix) {
-  return {std::move(id),    false,         false, std::move(detail),
-          std::move(cause), std::move(fix)};
-}
-Finding Skipped(std::string id, std::string why) {
-  return {std::move(id), true, true, std::move(why), {}, {}};
-}
-
 std::string Trimmed(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
     text.pop_back();

@@ -55,7 +55,6 @@ class FakeSystem : public System {
                         name.find('/', path.size() + 1) - path.size() - 1));
     return {names.begin(), names.end()};
   }
-  std::string LinkName(const std::string&) const override { return {}; }
   int OpenError(const std::string& path) const override {
     return files.count(path) == 0 ? ENOENT : open_error;
   }

@@ -8,6 +8,19 @@
 #include "npu/host/device.h"
 
 namespace sotto::npu {
+
+Finding Ok(std::string id, std::string detail) {
+  return {std::move(id), true, false, std::move(detail), {}, {}};
+}
+Finding Bad(std::string id, std::string detail, std::string cause,
+            std::string fix) {
+  return {std::move(id),    false,         false, std::move(detail),
+          std::move(cause), std::move(fix)};
+}
+Finding Skipped(std::string id, std::string why) {
+  return {std::move(id), true, true, std::move(why), {}, {}};
+}
+
 namespace {
 
 using Kind = XrtCall::Kind;
@@ -63,15 +76,6 @@ class Record {
   const std::vector<XrtCall>& calls_;
   size_t start_ = static_cast<size_t>(-1);
 };
-
-Finding Ok(std::string id, std::string detail) {
-  return {std::move(id), true, false, std::move(detail), {}, {}};
-}
-Finding Bad(std::string id, std::string detail, std::string cause,
-            std::string fix) {
-  return {std::move(id),    false,         false, std::move(detail),
-          std::move(cause), std::move(fix)};
-}
 
 Finding CheckCall(const Record& r, Kind kind, const char* id, const char* name,
                   const char* cause, const char* fix) {

@@ -54,6 +54,11 @@ struct Finding {
   std::string fix;
 };
 
+Finding Ok(std::string id, std::string detail);
+Finding Bad(std::string id, std::string detail, std::string cause,
+            std::string fix);
+Finding Skipped(std::string id, std::string why);
+
 // Judges the calls of one run. Every point is answered, in a fixed order:
 // register, context, kernel, instruction-bank, data-banks, instruction-sync,
 // data-sync, opcode, arguments, time-out, state, read-sync.

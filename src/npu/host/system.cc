@@ -33,10 +33,6 @@ class RealSystem : public System {
     std::sort(names.begin(), names.end());
     return names;
   }
-  std::string LinkName(const std::string& path) const override {
-    std::error_code ignored;
-    return std::filesystem::read_symlink(path, ignored).filename().string();
-  }
   int OpenError(const std::string& path) const override {
     const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
     if (fd < 0) return errno;

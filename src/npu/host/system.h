@@ -19,8 +19,6 @@ class System {
   virtual std::optional<std::string> Read(const std::string& path) const = 0;
   // Names in a folder, sorted; empty where there is none.
   virtual std::vector<std::string> List(const std::string& path) const = 0;
-  // The last part of where a link points; empty where it is none.
-  virtual std::string LinkName(const std::string& path) const = 0;
   // 0, or the errno of opening for reading and writing.
   virtual int OpenError(const std::string& path) const = 0;
   virtual std::string KernelRelease() const = 0;        // "6.14.2-amd64"

@@ -30,7 +30,6 @@ LoopCycles CyclesOf(const LoopCost& loop, const CoreParameters& core) {
            accumulators,
        "accumulator");
   slot(loop.chain, "chain");
-  slot(loop.chain, "chain");
   // A taken branch overlaps with nothing, nor do calls of the float and divide
   // routines: the core is in order.
   out.per_trip += loop.branches * core.branch_cycles;
