@@ -9,8 +9,7 @@
 
 #include "apps/cli/commands.h"
 #include "apps/cli/common.h"
-#include "audio/decode.h"
-#include "audio/mel_source.h"
+#include "apps/cli/recording.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/engine.h"
@@ -59,17 +58,22 @@ class Evaluation {
         engine_(FindModel(options.model),
                 {options.profile, options.device, options.threads}),
         plan_(MakeDecodePlan(options, engine_.tokenizer())),
-        model_(engine_) {}
+        model_(engine_),
+        sounds_({options.offset, options.duration}, engine_.spec().n_mels) {}
 
-  bool Run(const Line& line) {
+  // `next`: the line after it, null where there is none.
+  bool Run(const Line& line, const Line* next) {
     nlohmann::ordered_json entry = {{"path", line.path}};
     bool good = true;
     std::string hypothesis, language;
     try {
-      AudioReader reader(folder_ / line.path,
-                         {options_.offset, options_.duration});
-      MelSource sound(reader, engine_.spec().n_mels);
-      const Transcript result = Transcribe(model_, sound, plan_);
+      const auto recording = sounds_.Take(folder_ / line.path);
+      const AudioReader& reader = recording->reader;
+      MelSource& sound = recording->sound;
+      TranscribeEvents events;
+      if (next != nullptr)
+        events.next = [&] { return sounds_.ReadEarly(folder_ / next->path); };
+      const Transcript result = Transcribe(model_, sound, plan_, events);
       hypothesis = result.text;
       language = result.language;
       seconds_ += sound.duration();
@@ -116,6 +120,7 @@ class Evaluation {
   Engine engine_;
   DecodePlan plan_;
   WindowModel model_;
+  RecordingReader sounds_;
   WerCounts total_;
   double seconds_ = 0;
   nlohmann::ordered_json files_ = nlohmann::ordered_json::array();
@@ -142,7 +147,8 @@ class EvalCommand : public Command {
     ProgressLine progress(true);
     bool all_done = true;
     for (size_t i = 0; i < lines.size(); ++i) {
-      all_done &= evaluation.Run(lines[i]);
+      all_done &= evaluation.Run(
+          lines[i], i + 1 < lines.size() ? &lines[i + 1] : nullptr);
       progress.Show(double(i + 1), double(lines.size()));
     }
     progress.Clear();

@@ -13,7 +13,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/common.h"
 #include "apps/cli/files.h"
-#include "audio/decode.h"
+#include "apps/cli/recording.h"
 #include "base/error.h"
 #include "engine/engine.h"
 #include "engine/window_model.h"
@@ -46,11 +46,14 @@ class Job {
   Job(const Options& options, const Output& output)
       : options_(options), output_(output) {}
 
-  // Returns whether all of it was transcribed; reports what was not.
-  bool Run(const std::filesystem::path& file) {
+  // Returns whether all of it was transcribed; reports what was not. `next`:
+  // the file after it, null where there is none.
+  bool Run(const std::filesystem::path& file,
+           const std::filesystem::path* next) {
     const auto start = Clock::now();
-    AudioReader reader(file, {options_.offset, options_.duration});
-    MelSource sound(reader, engine().spec().n_mels);
+    const std::unique_ptr<Recording> recording = files_->Take(file);
+    const AudioReader& reader = recording->reader;
+    MelSource& sound = recording->sound;
     for (const std::string& warning : reader.warnings())
       std::cerr << "warning: " << warning << '\n';
     const std::string name = file == "-" ? "stdin" : file.string();
@@ -59,7 +62,7 @@ class Job {
     if (output_.detect_language) {
       PrintLanguage(file, sound);
     } else {
-      Write(name, TranscribeFile(sound));
+      Write(name, TranscribeFile(sound, next));
       sound_seconds_ += sound.duration();
       wall_seconds_ += Seconds(start);
     }
@@ -78,6 +81,8 @@ class Job {
       plan_ = MakeDecodePlan(options_, engine_->tokenizer());
       engine_->Warmup();
       model_ = std::make_unique<WindowModel>(*engine_);
+      files_.emplace(AudioOptions{options_.offset, options_.duration},
+                     engine_->spec().n_mels);
       load_seconds_ = Seconds(start);
     }
     return *engine_;
@@ -97,6 +102,11 @@ class Job {
         times.calls[3] > 0 ? times.ms[3] / double(times.calls[3]) : 0.0,
         engine_->profile().name, engine_->pool().threads(), options_.model,
         engine_->encoder_device());
+    const AheadTimes ahead = model_->ahead_times();
+    if (ahead.encoded > 0)
+      std::cerr << fmt::format(
+          "{} windows encoded ahead: {} used, {} dropped, {:.0f} ms waited\n",
+          ahead.encoded, ahead.used, ahead.dropped, ahead.waited_ms);
   }
 
  private:
@@ -106,7 +116,8 @@ class Job {
               << fmt::format("{:.4f}", probability) << std::endl;
   }
 
-  Transcript TranscribeFile(MelSource& sound) {
+  Transcript TranscribeFile(MelSource& sound,
+                            const std::filesystem::path* next) {
     ProgressLine progress(!output_.verbose || !StdoutIsTerminal());
     TranscribeEvents events;
     if (options_.language.empty() && engine_->tokenizer().is_multilingual())
@@ -122,6 +133,7 @@ class Job {
     events.progress = [&](double done, double total) {
       progress.Show(done, total);
     };
+    if (next != nullptr) events.next = [&] { return files_->ReadEarly(*next); };
     return Transcribe(*model_, sound, *plan_, events);
   }
 
@@ -144,6 +156,7 @@ class Job {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<WindowModel> model_;
   std::optional<DecodePlan> plan_;
+  std::optional<RecordingReader> files_;
   std::set<std::filesystem::path> written_;
   double load_seconds_ = 0, sound_seconds_ = 0, wall_seconds_ = 0;
 };
@@ -167,7 +180,7 @@ class TranscribeCommand : public Command {
     app.add_option("--detect-language", output_.detect_language,
                    "print the language of each file instead of its text");
     app.add_option("--timings", output_.timings,
-                   "print one line of timings to stderr at the end");
+                   "print timings to stderr at the end");
     app.add_option("--fp16", output_.fp16,
                    "False: compute in f32, as --profile cpu-f32");
   }
@@ -183,9 +196,11 @@ class TranscribeCommand : public Command {
     Job job(options_, output_);
     job.engine();  // a wrong model or option is told before any file
     bool all_done = true;
-    for (const std::filesystem::path& file : ExpandFiles(words_, &all_done)) {
+    const auto files = ExpandFiles(words_, &all_done);
+    for (size_t i = 0; i < files.size(); ++i) {
       try {
-        all_done &= job.Run(file);
+        all_done &=
+            job.Run(files[i], i + 1 < files.size() ? &files[i + 1] : nullptr);
       } catch (const Error& error) {
         if (error.code() == ErrorCode::kInternal) throw;
         std::cerr << "sotto: " << error.what() << '\n';

@@ -34,6 +34,11 @@ enum class Mixed : uint8_t { kNone, kAuto };
 enum class FusionPolicy : uint8_t { kDirect, kFusable };
 enum class KvType : uint8_t { kAuto, kF32, kBF16 };
 
+// Is the next window encoded while this one is decoded? kAuto: where the
+// encoder's device does not take the cores that decode. kOn: also where it
+// does. A CPU that encodes by itself never does.
+enum class Overlap : uint8_t { kAuto, kOn, kOff };
+
 struct FuseOptions {
   FusionPolicy policy = FusionPolicy::kDirect;
   bool skip = false;          // no fusion at all
@@ -86,8 +91,9 @@ struct Profile {
   std::string device = "cpu";    // key `backend`
   int threads = 0;               // 0: all usable cores
   KvType kv = KvType::kAuto;     // of the K and V caches, shared by stages
-  bool allow_ref = false;        // may slow reference kernels stand in?
-  int alignment = 64;            // of values in the arena
+  Overlap overlap = Overlap::kAuto;
+  bool allow_ref = false;  // may slow reference kernels stand in?
+  int alignment = 64;      // of values in the arena
   // Decode buckets by past length. Empty: 1, 4, 8, 16, ... to max_past.
   std::vector<int> buckets;
   int max_past = 0;               // 0: the model's text context

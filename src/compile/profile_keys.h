@@ -28,6 +28,9 @@ constexpr std::array<std::string_view, 2> Words(FusionPolicy) {
 constexpr std::array<std::string_view, 3> Words(KvType) {
   return {"auto", "f32", "bf16"};
 }
+constexpr std::array<std::string_view, 3> Words(Overlap) {
+  return {"auto", "on", "off"};
+}
 template <typename E>
 constexpr std::string_view Word(E value) {
   return Words(value)[static_cast<size_t>(value)];
@@ -44,6 +47,11 @@ void VisitProfile(P& p, V&& v) {
                "element type of the K and V caches; auto follows the "
                "decoder's precision"},
     p.kv);
+  v(ProfileKey{"overlap",
+               "encode the next window while this one is decoded; auto: where "
+               "the encoder's device leaves the CPU's cores alone; on: where "
+               "an NPU is emulated by them too"},
+    p.overlap);
   v(ProfileKey{"allow.ref",
                "may the slow reference kernels stand in where no other fits?"},
     p.allow_ref);

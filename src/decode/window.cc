@@ -44,12 +44,23 @@ WindowCursor::WindowCursor(LongFormOptions options, FallbackOptions fallback,
   seek_ = clips_.front().start;
 }
 
+std::optional<Window> WindowCursor::At(size_t* clip, int* seek) const {
+  while (*clip < clips_.size() && *seek >= clips_[*clip].end)
+    if (++*clip < clips_.size()) *seek = clips_[*clip].start;
+  if (*clip == clips_.size()) return std::nullopt;
+  return Window{*seek, std::min(kWindowFrames, clips_[*clip].end - *seek)};
+}
+
 std::optional<Window> WindowCursor::Next() {
-  while (clip_ < clips_.size() && seek_ >= clips_[clip_].end)
-    if (++clip_ < clips_.size()) seek_ = clips_[clip_].start;
-  if (clip_ == clips_.size()) return std::nullopt;
-  window_ = {seek_, std::min(kWindowFrames, clips_[clip_].end - seek_)};
-  return window_;
+  const std::optional<Window> window = At(&clip_, &seek_);
+  if (window) window_ = *window;
+  return window;
+}
+
+std::optional<Window> WindowCursor::Guess() const {
+  size_t clip = clip_;
+  int seek = seek_ + window_.frames;
+  return At(&clip, &seek);
 }
 
 std::vector<int> WindowCursor::PreviousText() const {

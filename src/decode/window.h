@@ -37,6 +37,12 @@ class WindowCursor {
   // end of the sound at the latest.
   std::optional<Window> Next();
 
+  // What Next() gives if the current window turns out to end with silence or a
+  // single time: the rest of its clip, or the next clip. Before the first
+  // Next(), what that gives. A guess: after a pair of times the next window
+  // starts there.
+  std::optional<Window> Guess() const;
+
   // Tokens to decode the current window after: BuildPrompt's `previous`. A
   // carried initial prompt leaves n_text_ctx / 2 - 1 - its length to what was
   // said; one that leaves 0 or less gives way to all of it, as PythonTail says.
@@ -58,6 +64,10 @@ class WindowCursor {
     int start;
     int end;
   };
+
+  // The window at `seek` of clip `clip`, or at the next clip's start, moving
+  // both there.
+  std::optional<Window> At(size_t* clip, int* seek) const;
 
   LongFormOptions options_;
   FallbackOptions fallback_;

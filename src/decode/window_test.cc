@@ -62,6 +62,27 @@ TEST(WindowCursor, CutsTheFileIntoWindows) {
               ElementsAre(Pair(0, 3000), Pair(3000, 3000), Pair(6000, 1)));
 }
 
+// A guess comes true where all of a window is used, and only there.
+TEST(WindowCursor, GuessesTheWindowAfterAllOfThisOne) {
+  WindowCursor cursor = Cursor({.clip_timestamps = {5, 45, 50, 60}}, 9000);
+  EXPECT_EQ(cursor.Guess(), (Window{500, 3000}));
+  EXPECT_EQ(cursor.Next(), (Window{500, 3000}));
+  EXPECT_EQ(cursor.Guess(), (Window{3500, 1000}));
+  EXPECT_EQ(cursor.Guess(), (Window{3500, 1000}));  // moves nothing
+  cursor.Accept(Said({51, 1, 61, 61, 2}));  // a pair: goes on from there
+  EXPECT_EQ(cursor.Next(), (Window{520, 3000}));
+  EXPECT_EQ(cursor.Guess(), (Window{3520, 980}));
+  cursor.Accept(Said({51, 1, 100}));
+  EXPECT_EQ(cursor.Next(), (Window{3520, 980}));
+  EXPECT_EQ(cursor.Guess(), (Window{5000, 1000}));
+  cursor.Accept(Said({51, 1, 100}));
+  EXPECT_EQ(cursor.Next(), (Window{5000, 1000}));
+  EXPECT_EQ(cursor.Guess(), std::nullopt);
+  cursor.Accept(Said({51, 1, 100}));
+  EXPECT_EQ(cursor.Next(), std::nullopt);
+  EXPECT_EQ(Cursor({}, 0).Guess(), std::nullopt);
+}
+
 TEST(WindowCursor, ClipsBoundWindows) {
   EXPECT_THAT(Windows({1.5, 2.005, 10, 45}, 9000),
               ElementsAre(Pair(150, 50), Pair(1000, 3000), Pair(4000, 500)));

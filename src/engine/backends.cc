@@ -72,6 +72,7 @@ BackendSet MakeBackends(const Profile& profile,
       npu::NpuOptions options = OptionsFor(weights);
       options.runner = std::move(runner);
       set.encoder_device = options.runner->name();
+      set.encoder_on_cpu = options.runner->on_cpu();
       set.backends.push_back(npu::MakeNpuBackend(std::move(options)));
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kDevice &&

@@ -20,6 +20,8 @@ struct BackendSet {
   std::vector<std::unique_ptr<Backend>> backends;  // asked in order, CPU last
   // What runs the encoder, as reports print it: "cpu", "npu1 (XRT 2.25)".
   std::string encoder_device = "cpu";
+  // Does it take the CPU's cores? A device does not, its emulation does.
+  bool encoder_on_cpu = true;
   // Why it is not the device asked for; empty where it is.
   std::string fallback;
 

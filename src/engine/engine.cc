@@ -67,8 +67,8 @@ void Engine::Start(const EngineOptions& options) {
                       : profile_.threads > 0 ? profile_.threads
                                              : UsableCores();
   pool_ = std::make_unique<ThreadPool>(threads);
-  backends_ = MakeBackends(profile_, weights_->path(), *pool_,
-                           options.npu_runner);
+  backends_ =
+      MakeBackends(profile_, weights_->path(), *pool_, options.npu_runner);
   if (!backends_.fallback.empty()) {
     Log(LogLevel::kWarning, "{}; the encoder runs on the CPU",
         backends_.fallback);
@@ -100,6 +100,13 @@ std::string Engine::encoder_device() const {
 std::string Engine::fallback() const {
   const std::lock_guard lock(fallback_mutex_);
   return backends_.fallback;
+}
+
+bool Engine::encodes_ahead() const {
+  const std::lock_guard lock(fallback_mutex_);
+  if (backends_.backends.size() == 1 || cpu_programs_ != nullptr) return false;
+  return profile_.overlap == Overlap::kAuto ? !backends_.encoder_on_cpu
+                                            : profile_.overlap == Overlap::kOn;
 }
 
 void Engine::FallBack(const std::string& reason) {

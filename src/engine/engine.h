@@ -55,6 +55,10 @@ class Engine {
   std::string encoder_device() const;
   // Why that is not the device asked for; empty where it is.
   std::string fallback() const;
+  // Is a window encoded while another is decoded? Where the encoder's device
+  // leaves the CPU's cores alone and has not failed, or where the profile's
+  // `overlap` says so.
+  bool encodes_ahead() const;
   // The device failed: from now on the CPU runs the encoder. Thread-safe.
   void FallBack(const std::string& reason);
   ThreadPool& pool() { return *pool_; }

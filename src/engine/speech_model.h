@@ -22,6 +22,15 @@ class SpeechModel : public LogitSource {
   // Takes mel() as the window to decode.
   virtual void Encode() = 0;
 
+  // For models whose encoder runs elsewhere than their decoder. Where a window
+  // is written that is likely to be encoded next; empty where nothing is gained
+  // by that. Not for use while EncodeAhead's window is wanted: it is dropped.
+  virtual std::span<float> next_mel() { return {}; }
+  // Begins to encode next_mel(); returns at once. Prefill and Step go on with
+  // the window that Encode took. The next Encode is spared the work if its
+  // mel() is the same bit for bit, so a wrong guess changes no result.
+  virtual void EncodeAhead() {}
+
   // Positions of the decoder, the prompt's included (448).
   virtual int n_text_ctx() const = 0;
   // Positions of the encoder's output for 30 s (1500).

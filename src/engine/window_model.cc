@@ -7,12 +7,27 @@
 #include "base/error.h"
 
 namespace sotto {
+namespace {
+
+// Does no step of the program use the cores that decode?
+bool LeavesAlone(const Program& program, std::string_view cpu) {
+  return std::none_of(
+      program.graph().nodes.begin(), program.graph().nodes.end(),
+      [&](const ir::Node& node) { return node.backend == cpu; });
+}
+
+}  // namespace
 
 WindowModel::WindowModel(Engine& engine) : engine_(engine) {
   // Every buffer the stages need is made now, so that decoding makes none.
   session_.Prepare(*engine.ProgramFor(Stage::kEncoder, {}));
   session_.Prepare(*engine.ProgramFor(Stage::kCrossKv, {}));
   session_.Io("logits", 2 * sizeof(float) * static_cast<size_t>(vocab_size()));
+  if (engine_.encodes_ahead()) {
+    const auto encoder = engine_.ProgramFor(Stage::kEncoder, {});
+    if (LeavesAlone(*encoder, engine_.backend().name()))
+      ahead_ = std::make_unique<AheadEncoder>(engine_.spec(), *encoder);
+  }
 }
 
 std::span<float> WindowModel::mel() {
@@ -21,11 +36,26 @@ std::span<float> WindowModel::mel() {
   return {static_cast<float*>(static_cast<void*>(data)), values};
 }
 
-std::span<const float> WindowModel::audio() {
+std::span<float> WindowModel::next_mel() {
+  return ahead_ != nullptr ? ahead_->mel() : std::span<float>();
+}
+
+AheadTimes WindowModel::ahead_times() const {
+  return ahead_ != nullptr ? ahead_->times() : last_ahead_;
+}
+
+void WindowModel::EncodeAhead() {
+  SOTTO_CHECK(ahead_ != nullptr);
+  ahead_->Start(engine_.ProgramFor(Stage::kEncoder, {}));
+}
+
+std::span<const float> WindowModel::audio() { return Audio(); }
+
+std::span<float> WindowModel::Audio() {
   const size_t values = static_cast<size_t>(engine_.spec().n_audio_ctx) *
                         static_cast<size_t>(engine_.spec().n_audio_state);
   std::byte* data = session_.Io("audio", values * sizeof(float));
-  return {static_cast<const float*>(static_cast<const void*>(data)), values};
+  return {static_cast<float*>(static_cast<void*>(data)), values};
 }
 
 void WindowModel::SetInt(std::string_view name, std::span<const int> values) {
@@ -39,19 +69,32 @@ void WindowModel::RunTimed(Stage stage, const StageShape& shape) {
   session_.Run(*program, engine_.pool());
   const std::chrono::duration<double, std::milli> took =
       std::chrono::steady_clock::now() - start;
+  Count(stage, took.count());
+}
+
+void WindowModel::Count(Stage stage, double ms) {
   const auto index = static_cast<size_t>(stage);
-  times_.ms[index] += took.count();
+  times_.ms[index] += ms;
   ++times_.calls[index];
 }
 
 void WindowModel::Encode() {
   try {
-    RunTimed(Stage::kEncoder, {});
+    const std::optional<double> done =
+        ahead_ != nullptr ? ahead_->Take(mel(), Audio()) : std::nullopt;
+    if (done)
+      Count(Stage::kEncoder, *done);
+    else
+      RunTimed(Stage::kEncoder, {});
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kDevice) throw;
     // The window is still in mel(): the CPU encodes it, and all that follow.
     engine_.FallBack(error.what());
     RunTimed(Stage::kEncoder, {});
+  }
+  if (ahead_ != nullptr && !engine_.encodes_ahead()) {
+    last_ahead_ = ahead_->times();
+    ahead_ = nullptr;
   }
   SetInt("zero", std::array{0});
   SetInt("slot", std::array{0});

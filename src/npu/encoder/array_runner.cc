@@ -112,6 +112,7 @@ class ArrayRunner : public EncoderRunner {
       : device_(std::move(options)), report_(std::move(report)) {}
 
   std::string name() const override { return "npu1 array simulator"; }
+  bool on_cpu() const override { return true; }
   // The device's buffers are its own.
   size_t WorkBytes(const PackedEncoder&) const override { return 64; }
   void Run(const PackedEncoder& encoder, const float* mel, float* audio,

@@ -17,6 +17,7 @@ class HostRunner : public EncoderRunner {
   std::string name() const override {
     return "npu1 emulated on the CPU, bit for bit";
   }
+  bool on_cpu() const override { return true; }
   size_t WorkBytes(const PackedEncoder& encoder) const override {
     return HostRunBytes(encoder);
   }

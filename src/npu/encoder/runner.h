@@ -18,6 +18,9 @@ class EncoderRunner {
   virtual ~EncoderRunner() = default;
   // As reports print it: what ran, not what was asked for.
   virtual std::string name() const = 0;
+  // Does a run take this machine's cores? Then none is worth starting before
+  // its window's turn.
+  virtual bool on_cpu() const { return false; }
   virtual size_t WorkBytes(const PackedEncoder& encoder) const = 0;
   // mel [n_mels][frames] to audio [positions][width]. Throws Error(kDevice)
   // where the device fails; then `audio` must not be used.

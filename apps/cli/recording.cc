@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#include "apps/cli/recording.h"
+
+#include <utility>
+
+namespace sotto::cli {
+
+std::unique_ptr<Recording> RecordingReader::Take(
+    const std::filesystem::path& file) {
+  const bool early = file == std::exchange(file_, {});
+  std::unique_ptr<Recording> recording = std::move(recording_);
+  const std::exception_ptr error = std::exchange(error_, nullptr);
+  if (!early) return std::make_unique<Recording>(file, part_, n_mels_);
+  if (error != nullptr) std::rethrow_exception(error);
+  return recording;
+}
+
+const MelSource* RecordingReader::ReadEarly(const std::filesystem::path& file) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(file, ignored)) return nullptr;
+  file_ = file;
+  recording_ = nullptr;
+  error_ = nullptr;
+  try {
+    recording_ = std::make_unique<Recording>(file, part_, n_mels_);
+  } catch (...) {
+    error_ = std::current_exception();
+  }
+  return recording_ != nullptr ? &recording_->sound : nullptr;
+}
+
+}  // namespace sotto::cli
