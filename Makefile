@@ -3,6 +3,7 @@
 # make test   everything from nothing to all tests passed
 # make build  build/release/sotto
 # make runner build/release/sotto-pte-runner, on the ExecuTorch wheel
+# make npu-acceptance   docs/npu-acceptance.md, out of the tests of its rows
 # make test-executorch   export to ExecuTorch, tested; downloads about 5 GB
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,6 +13,7 @@ SOTTO := $(RELEASE)/sotto
 export CCACHE_MAXSIZE ?= 5G
 
 .PHONY: help build runner demo models test test-build test-full install clean \
+  npu-acceptance \
   setup setup-test executorch-build test-executorch bench-executorch
 
 help:
@@ -58,6 +60,15 @@ test-build: setup-test $(RELEASE)/build.ninja
 
 test: test-build models
 	@cd $(RELEASE) && ctest --output-on-failure 
+
+# Exits with an error where a row fails, has no test, or a figure has no tag.
+# LOGS: further output with figures, of runs too long for a test.
+npu-acceptance: setup-test models
+	@cmake --preset release -DSOTTO_TESTS=ON > build/configure.log 2>&1 || \
+	  { cat build/configure.log >&2; exit 1; }
+	@ninja -C $(RELEASE) -j $(JOBS)
+	@python3 tools/npu_acceptance.py $(RELEASE) --logs $(LOGS) \
+	  --page docs/npu-acceptance.md --json $(RELEASE)/npu-acceptance.json
 
 # Whole data sets, long fuzzing, and what other engines read of our files.
 test-full: test-build models

@@ -58,9 +58,10 @@ const PlacedBuffer& BufferNamed(const TileConfig& tile, std::string_view name) {
   throw std::out_of_range(std::string(name));
 }
 
-// R5: the map that the published design's lowering has.
-TEST(Planner, R5SingleTileAttentionHasThePublishedMap) {
+// R5: the map that the published design's lowering has. N12: 16 KB of buffers.
+TEST(Planner, R5N12SingleTileAttentionHasThePublishedMap) {
   const Plan plan = MakePlan(Attention(true), TestKernel);
+  EXPECT_THAT(plan.config.host_buffer_bytes, testing::ElementsAre(12288, 4096));
   const TileConfig& core = plan.config.tiles.at({0, 2});
   EXPECT_EQ(core.stack_address, 0);
   EXPECT_EQ(core.stack_bytes, 0x400);

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+// Rows whose figures the timing model gives: what each asks for, and whether it
+// is met. Rows that are missed say so; what they reach must not get worse.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+
+#include "acceptance_row.h"
+#include "design_run.h"
+#include "npu/design/designs.h"
+#include "npu/encoder/array_layout.h"
+#include "npu/encoder/array_runner.h"
+#include "npu/run/tiles.h"
+#include "npu/sim/array.h"
+#include "npu/sim/cost.h"
+#include "npu/sim/device.h"
+#include "npu/sim/validate.h"
+
+namespace sotto::npu {
+namespace {
+
+constexpr auto kBF16 = EncoderPrecision::kBF16;
+constexpr auto kInt8 = EncoderPrecision::kInt8;
+
+const char* TypeName(EncoderPrecision precision) {
+  return precision == kInt8 ? "int8" : "bf16";
+}
+
+int64_t Cycles(const char* kernel, std::initializer_list<int32_t> ints) {
+  return CyclesOf(*FindKernel(kernel), std::span(ints.begin(), ints.size()),
+                  {});
+}
+
+// The table of published measurements, without the whole array's products.
+const ValidationRow& Published(const std::string& what) {
+  static const auto rows = Validate({}, false);
+  for (const ValidationRow& row : rows)
+    if (row.what == what) return row;
+  throw std::out_of_range(what);
+}
+
+int64_t ArrayCycles(const Design& design) {
+  SimDevice device;
+  LoadedDesign loaded(device, design);
+  return loaded.Run(loaded.RandomInputs(3)).last.time.cycles;
+}
+
+TEST(NpuModelled, K3MapsHoldStackAndTables) {
+  int64_t peak = 0;
+  for (const char* form : {"", "whole_"}) {
+    for (int version = 0; version < 4; ++version) {
+      const std::string kernel =
+          fmt::format("attention_64x64_{}v{}", form, version);
+      const Plan plan = MakePlan(MakeDesign("single/" + kernel));
+      const TileConfig& core = plan.config.tiles.at({0, 2});
+      EXPECT_GE(core.stack_bytes, FindKernel(kernel)->frame_bytes) << kernel;
+      int64_t used = core.stack_bytes;
+      for (const PlacedBuffer& b : core.buffers) {
+        used += b.bytes;
+        EXPECT_LE(b.address + b.bytes, 64 * 1024);
+      }
+      EXPECT_LE(core.stack_address + core.stack_bytes, 64 * 1024);
+      EXPECT_LT(used, 64 * 1024) << kernel;
+      peak = std::max(peak, used);
+    }
+  }
+  ReportRow(
+      "K3",
+      fmt::format("at most {} bytes of L1 with FIFOs, tables and stack", peak),
+      RowTag::kModelled);
+}
+
+TEST(NpuModelled, K6FourColumnsAreFourTimesAsFast) {
+  const auto four = static_cast<double>(
+      ArrayCycles(MakeAttention("attention_64x64_v3", 4, 4, 3)));
+  const auto one = static_cast<double>(
+      ArrayCycles(MakeAttention("attention_64x64_v3", 1, 1, 3)));
+  const double faster = 4 * one / four;
+  EXPECT_GE(faster, 3.7);
+  ReportRow("K6",
+            fmt::format("{:.2f} times one column, launch included", faster),
+            RowTag::kModelled);
+}
+
+TEST(NpuModelled, K13MatmulIsAtHalfThePeakOrMore) {
+  const int64_t cycles = Cycles("matmul_bf16_64", {});
+  EXPECT_LE(cycles, 4100);
+  ReportRow(
+      "K13",
+      fmt::format("{} cycles, {:.0f} % of the peak", cycles,
+                  100.0 * 64 * 64 * 64 / 128 / static_cast<double>(cycles)),
+      RowTag::kModelled);
+}
+
+TEST(NpuModelled, K15ChainTakesWhatWasMeasured) {
+  const ValidationRow& row = Published("chain LayerNorm, softmax, GELU, 1024");
+  EXPECT_LE(std::abs(row.Error()), 0.25);
+  ReportRow(
+      "K15",
+      fmt::format("{:.2f} ms, published {:.1f}", *row.predicted, row.published),
+      RowTag::kModelled);
+}
+
+TEST(NpuModelled, N1TimeOfATile) {
+  const ValidationRow& scalar = Published("attention 64x64 int8, v0");
+  EXPECT_DOUBLE_EQ(scalar.published, 2.19);
+  const bool within = *scalar.predicted >= 2.0 && *scalar.predicted <= 2.3;
+  EXPECT_NEAR(*scalar.predicted, scalar.published, 0.3 * scalar.published);
+  ReportRow("N1",
+            fmt::format("published kernel {:.2f} ms, want 2.0 to 2.3",
+                        *scalar.predicted),
+            RowTag::kModelled, within);
+  for (const EncoderPrecision precision : {kInt8, kBF16}) {
+    const double us =
+        static_cast<double>(
+            precision == kInt8
+                ? Cycles("flash_block_i8", {64, 64, 64, 0, 64, 8})
+                : Cycles("flash_block_bf16", {64, 64, 64, 0, 64})) /
+        1000;
+    EXPECT_LE(us, 12);
+    ReportRow("N1",
+              fmt::format("our tile {}: {:.1f} us at 1.0 GHz, want 10; {:.1f} "
+                          "at 1.25",
+                          TypeName(precision), us, us / 1.25),
+              RowTag::kModelled, us <= 10);
+  }
+}
+
+TEST(NpuModelled, N3AttentionOfSixLayers) {
+  const int64_t tiles = AttentionTiles(1500, 64, 8, 6);
+  EXPECT_EQ(tiles, 27648);
+  for (const EncoderPrecision precision : {kInt8, kBF16}) {
+    const ArrayLayout layout = MakeArrayLayout({}, precision);
+    int phases = 0;
+    double each = 0;
+    for (size_t i = 0; i < layout.phases.size(); ++i) {
+      if (layout.phases[i].kind != Phase::Kind::kAttention) continue;
+      // All have equal work.
+      if (phases++ > 0) continue;
+      const SimReport report = TimeEncoder({}, precision, {}, i, i);
+      each = report.parameters.MillisecondsOf(report.cycles);
+    }
+    const double ms = phases * each;
+    EXPECT_LE(ms, 22);
+    ReportRow("N3",
+              fmt::format("{} tiles, {} attention of six layers {:.1f} ms at "
+                          "1.0 GHz, want 12",
+                          tiles, TypeName(precision), ms),
+              RowTag::kModelled, ms <= 12);
+  }
+}
+
+TEST(NpuModelled, N6LaunchIsAParameter) {
+  // What a launch was published to take; parameters.h names the sources.
+  constexpr double kPublished[] = {0.031, 0.056, 0.1, 0.15};
+  EXPECT_DOUBLE_EQ(SimParameters().launch_ms, 0.1);
+  const ValidationRow& row =
+      Published("empty kernel, published Whisper attempt");
+  EXPECT_LE(std::abs(row.Error()), 0.25);
+  // One submission: it counts once, whatever it is.
+  EncoderShape one;
+  one.layers = 1;
+  double array = -1;
+  for (const double launch : kPublished) {
+    SimOptions options;
+    options.parameters.launch_ms = launch;
+    const SimReport report = TimeEncoder(one, kInt8, options);
+    const double ms = report.milliseconds() - launch;
+    if (array < 0) array = ms;
+    EXPECT_NEAR(ms, array, 1e-9);
+  }
+  for (const EncoderPrecision precision : {kInt8, kBF16}) {
+    const SimReport report = TimeEncoder({}, precision);
+    const double ms = report.parameters.MillisecondsOf(report.cycles);
+    ReportRow(
+        "N6",
+        fmt::format("{} encoder {:.2f} to {:.2f} ms with a launch of "
+                    "{} to {}; launched tile by tile {:.0f} to {:.0f}",
+                    TypeName(precision), ms + kPublished[0], ms + kPublished[3],
+                    kPublished[0], kPublished[3], ms + 27648 * kPublished[0],
+                    ms + 27648 * kPublished[3]),
+        RowTag::kModelled);
+  }
+}
+
+// One attention operation as one core does it, tile by tile: flash attention of
+// `tile` queries against as many keys.
+Design AttentionTileDesign(int32_t tile) {
+  constexpr TileId kCore{0, 2};
+  const int64_t matrix = int64_t{tile} * 64 * 2;
+  Design d;
+  d.name = fmt::format("flash-{}", tile);
+  d.host_buffers = {{"in", 3 * matrix, false}, {"out", matrix, true}};
+  d.Connect("in", At({0, 0}), {At(kCore, 1)}, 3 * matrix);
+  d.Connect("out", At(kCore, 1), {At({0, 0})}, matrix);
+  d.buffers = {{"state", kCore, tile * 72 * 4, {}},
+               {"scratch", kCore, tile * 12 * 4, {}}};
+  CoreDesign& core = d.cores.emplace_back();
+  core.tile = kCore;
+  core.program = {
+      Acquire("in"),
+      Acquire("out"),
+      Call("flash_start", {Memory("state"), Constant(tile), Constant(64)}),
+      Call("flash_block_bf16",
+           {Element("in"), Element("in", 0, matrix),
+            Element("in", 0, 2 * matrix), Memory("state"), Memory("scratch"),
+            Constant(tile), Constant(tile), Constant(64), Constant(0),
+            Constant(tile)}),
+      Call("flash_finish_bf16",
+           {Memory("state"), Element("out"), Constant(tile), Constant(64)}),
+      Release("in"),
+      Release("out")};
+  d.Transfer("in", "in", 3 * matrix);
+  d.Transfer("out", "out", matrix);
+  d.sequence.push_back(WaitFor({"out"}));
+  return d;
+}
+
+TEST(NpuModelled, E6TheArrayRunsBothSizes) {
+  for (const int32_t tile : {16, 64}) {
+    const auto matrix = static_cast<size_t>(tile) * 128;
+    Bytes in(3 * matrix);
+    std::mt19937 random(5);
+    std::normal_distribution<float> normal;
+    for (size_t i = 0; i < in.size(); i += 2) {
+      const uint32_t bits = std::bit_cast<uint32_t>(normal(random)) >> 16;
+      in[i] = static_cast<std::byte>(bits & 255);
+      in[i + 1] = static_cast<std::byte>(bits >> 8);
+    }
+    SimDevice device;
+    LoadedDesign loaded(device, AttentionTileDesign(tile));
+    std::vector<float> state(static_cast<size_t>(tile) * 72),
+        scratch(static_cast<size_t>(tile) * 12);
+    Bytes want(matrix);
+    const auto call = [](const char* name, std::vector<void*> pointers,
+                         std::vector<int32_t> ints) {
+      std::vector<std::byte*> bytes;
+      for (void* p : pointers) bytes.push_back(static_cast<std::byte*>(p));
+      FindKernel(name)->call({.pointers = bytes, .ints = ints});
+    };
+    call("flash_start", {state.data()}, {tile, 64});
+    call(
+        "flash_block_bf16",
+        {in.data(), &in[matrix], &in[2 * matrix], state.data(), scratch.data()},
+        {tile, tile, 64, 0, tile});
+    call("flash_finish_bf16", {state.data(), want.data()}, {tile, 64});
+    for (int repeat = 0; repeat < 2; ++repeat)
+      EXPECT_EQ(loaded.Run({{"in", in}}).out.at("out"), want) << tile;
+  }
+}
+
+}  // namespace
+}  // namespace sotto::npu
