@@ -38,7 +38,6 @@ class Meters : public System {
                         name.find('/', path.size() + 1) - path.size() - 1));
     return {names.begin(), names.end()};
   }
-  std::string LinkName(const std::string&) const override { return {}; }
   int OpenError(const std::string&) const override { return 0; }
   std::string KernelRelease() const override { return "6.14"; }
   std::vector<std::string> Groups() const override { return {}; }
