@@ -12,11 +12,12 @@
 #include "apps/cli/common.h"
 #include "base/did_you_mean.h"
 #include "base/error.h"
-#include "npu/design/designs.h"
 #include "npu/design/planner.h"
 #include "npu/emit/build.h"
 #include "npu/emit/mlir.h"
+#include "npu/encoder/device_runner.h"
 #include "npu/host/xrt_device.h"
+#include "npu/run/design_list.h"
 #include "npu/run/kernel_run.h"
 #include "npu/run/tiles.h"
 #include "npu/sim/device.h"
@@ -139,6 +140,7 @@ class NpuCommand : public Command {
         "  validate           the simulator against published measurements\n"
         "  tiles              how many tiles attention has, and their sizes\n"
         "  build NAME         compile it for a real NPU (Peano, aiecc)\n"
+        "  build encoder      what --device npu loads, for every model\n"
         "  tools              what of the NPU's tools this machine has\n"
         "  calibrate FILE...  find a model's int8 scales from speech\n"
         "`sotto doctor --npu` examines a real NPU.");
@@ -161,7 +163,8 @@ class NpuCommand : public Command {
            "--svg", svg_,
            "write the simulated run as two pictures: times, and FILE-map")
         ->type_name("FILE");
-    app.add_option("--out", out_, "folder for build, file for calibrate");
+    app.add_option("--out", out_,
+                   "folder of packages for build, file for calibrate");
     app.add_option("--generic", generic_, "MLIR in generic form");
     app.add_option("--json", json_, "print JSON");
     app.add_option("--model", model_, "model to calibrate");
@@ -207,9 +210,8 @@ class NpuCommand : public Command {
   }
 
   int PrintDesign() const {
-    const npu::Design design = npu::MakeDesign(Name());
     std::cout << npu::EmitMlir(
-        design, npu::MakePlan(design),
+        npu::MakePlan(npu::MakeDesign(Name())),
         generic_ ? npu::MlirForm::kGeneric : npu::MlirForm::kCustom);
     return kDone;
   }
@@ -287,18 +289,31 @@ class NpuCommand : public Command {
   }
 
   int Build() const {
-    if (out_.empty())
-      Fail(ErrorCode::kBadInput, "sotto npu build wants --out FOLDER");
-    const npu::Design design = npu::MakeDesign(Name());
+    const std::filesystem::path root =
+        out_.empty() ? npu::PackagesFolder() : std::filesystem::path(out_);
+    if (Name() != "encoder") {
+      BuildOne(npu::MakeDesign(Name()), root / Name());
+      return kDone;
+    }
+    // One serves all models of a precision.
+    for (const auto precision :
+         {npu::EncoderPrecision::kBF16, npu::EncoderPrecision::kInt8})
+      BuildOne(npu::PackageDesign(precision),
+               root / npu::PackageName(precision));
+    return kDone;
+  }
+
+  static void BuildOne(const npu::Design& design,
+                       const std::filesystem::path& folder) {
     npu::BuildOptions options;
-    options.folder = out_;
-    options.progress = [](int step, int steps, const std::string& what) {
-      std::cerr << fmt::format("[{}/{}] {}\n", step, steps, what);
+    options.folder = folder;
+    options.progress = [&](int step, int steps, const std::string& what) {
+      std::cerr << fmt::format("{} [{}/{}] {}\n", design.name, step, steps,
+                               what);
     };
     const auto built =
         npu::BuildPackage(design, npu::ProbeEnvironment(), options);
     std::cout << built.manifest.string() << '\n';
-    return kDone;
   }
 
   std::string action_;

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
-#include <cstring>
 #include <iostream>
-#include <random>
 
 #include "apps/cli/npu.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "npu/design/designs.h"
 #include "npu/design/planner.h"
+#include "npu/run/design_list.h"
 #include "npu/sim/svg.h"
 #include "npu/sim/trace.h"
 
@@ -17,18 +15,6 @@ namespace sotto::cli {
 namespace {
 
 using Bytes = std::vector<std::byte>;
-
-// Random inputs, patterned outputs.
-std::vector<Bytes> MakeBuffers(const npu::Design& design, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<Bytes> buffers;
-  for (const npu::HostBufferDesign& b : design.host_buffers) {
-    Bytes& bytes = buffers.emplace_back(static_cast<size_t>(b.bytes));
-    for (std::byte& x : bytes)
-      x = b.output ? std::byte{0xA5} : static_cast<std::byte>(random());
-  }
-  return buffers;
-}
 
 npu::SimRun RunOnce(npu::Array& array, const npu::TxnStream& stream,
                     std::vector<Bytes>* buffers) {
@@ -49,7 +35,7 @@ void SimulateDesign(const SimulateRequest& request) {
   options.corrupting_stack = design.compat;
   npu::Array array(std::make_shared<const npu::ArrayConfig>(plan.config),
                    options);
-  std::vector<Bytes> first = MakeBuffers(design, request.seed);
+  std::vector<Bytes> first = npu::TrialBuffers(design, request.seed);
   std::vector<Bytes> second = first;
   RunOnce(array, plan.stream, &first);
   const npu::SimRun run = RunOnce(array, plan.stream, &second);

@@ -21,12 +21,14 @@ struct PlacedBuffer {
   int64_t bytes = 0;
   // What the buffer holds when the configuration is loaded; empty: not set.
   std::vector<uint8_t> initial;
+  friend bool operator==(const PlacedBuffer&, const PlacedBuffer&) = default;
 };
 
 struct LockInit {
   int id = 0;
   int value = 0;
   std::string name;
+  friend bool operator==(const LockInit&, const LockInit&) = default;
 };
 
 // Dimensions are innermost first and count 32-bit words; size 0: not used. An
@@ -34,6 +36,7 @@ struct LockInit {
 struct DmaDim {
   int64_t size = 0;
   int64_t stride = 0;
+  friend bool operator==(const DmaDim&, const DmaDim&) = default;
 };
 
 struct BufferDescriptor {
@@ -53,6 +56,8 @@ struct BufferDescriptor {
   int release_lock = -1;
   int release_value = 1;
   int next = -1;  // descriptor that follows without a new task; -1: none
+  friend bool operator==(const BufferDescriptor&,
+                         const BufferDescriptor&) = default;
 };
 
 enum class Direction : uint8_t { kS2MM, kMM2S };
@@ -64,6 +69,7 @@ struct ChannelStart {
   int channel = 0;
   int first_bd = 0;
   int repeat = 0;
+  friend bool operator==(const ChannelStart&, const ChannelStart&) = default;
 };
 
 // A port of a tile's stream switch. kDma of a switch's inputs is the tile's
@@ -80,6 +86,7 @@ struct Port {
 struct Connection {
   Port in;
   Port out;
+  friend bool operator==(const Connection&, const Connection&) = default;
 };
 
 // One argument of a kernel's call.
@@ -98,6 +105,7 @@ struct CoreArg {
   // `loop` loops out (0: innermost); -1: nothing.
   int loop = -1;
   int64_t stride = 0;
+  friend bool operator==(const CoreArg&, const CoreArg&) = default;
 };
 
 // A core runs these in order; loops nest.
@@ -116,6 +124,7 @@ struct CoreOp {
   int64_t value = 1;   // acquire, release: amount; loop: count
   std::string kernel;  // name in kernels.def
   std::vector<CoreArg> args;
+  friend bool operator==(const CoreOp&, const CoreOp&) = default;
 };
 
 struct TileConfig {
@@ -129,6 +138,7 @@ struct TileConfig {
   int64_t stack_address = 0;
   int64_t stack_bytes = kDefaultStackBytes;
   int64_t program_bytes = 0;  // estimated from the kernels' sizes
+  friend bool operator==(const TileConfig&, const TileConfig&) = default;
 };
 
 struct ArrayConfig {

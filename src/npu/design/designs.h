@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The designs of this project, by name; the list is designs.def. Any kernel
-// besides has a design of its own: "single/KERNEL".
+// Designs of one or a few kernels, the published ones among them. run/ lists
+// all designs by name.
 #pragma once
 
 #include <span>
@@ -11,16 +11,6 @@
 #include "npu/kernels/kernel.h"
 
 namespace sotto::npu {
-
-struct DesignInfo {
-  std::string_view name;
-  std::string_view what;
-  Design (*make)();
-};
-
-std::span<const DesignInfo> Designs();
-// Throws Error(kNotFound) with the nearest name.
-Design MakeDesign(std::string_view name);
 
 // A kernel on core (0,2), with its buffers in FIFOs and its ints read from a
 // parameter buffer that the instruction stream fills.

@@ -34,33 +34,13 @@ int64_t ColumnBytes(const GemmShape& s) {
 
 void Connect(Design* d, const GemmShape& s) {
   for (int i = 0; i < kColumns; ++i) {
-    const TileId shim{i, kShimRow};
-    const TileId mem{i, kMemRow};
-    std::vector<FifoEnd> row;     // core row i, all columns
-    std::vector<FifoEnd> column;  // column i, all rows
-    for (int k = 0; k < kCoreRows; ++k) {
-      row.push_back(At({k, kFirstCoreRow + i}));
-      column.push_back(At({i, kFirstCoreRow + k}));
-    }
-    const auto name = [i](const char* what) {
-      return fmt::format("{}{}", what, i);
-    };
-    d->Connect(name("a_in"), At(shim), {At(mem)}, TileBytesA(s));
-    d->Connect(name("a"), At(mem), row, TileBytesA(s));
-    d->Connect(name("w_in"), At(shim), {At(mem)}, TileBytesW(s));
-    d->Connect(name("w"), At(mem), column, TileBytesW(s));
-    Link join{{}, {name("c_out")}, {}};
-    for (int r = 0; r < kCoreRows; ++r) {
-      const std::string c = fmt::format("c{}_{}", i, r);
-      // Single: a double one would cost the sums' room (arXiv 2512.13282).
-      d->Connect(c, At({i, kFirstCoreRow + r}, 1), {At(mem)}, TileBytesC(s));
-      join.in.push_back({c, 0});
-      join.offsets.push_back(r * TileBytesC(s));
-    }
-    d->Connect(name("c_out"), At(mem), {At(shim)}, kCoreRows * TileBytesC(s));
-    d->links.push_back({{{name("a_in"), 0}}, {name("a")}, {}});
-    d->links.push_back({{{name("w_in"), 0}}, {name("w")}, {}});
-    d->links.push_back(std::move(join));
+    const std::string in = fmt::format("a_in{}", i);
+    const std::string a = fmt::format("a{}", i);
+    d->Connect(in, At({i, kShimRow}), {At({i, kMemRow})}, TileBytesA(s));
+    d->Connect(a, At({i, kMemRow}), CoreRow(i), TileBytesA(s));
+    d->links.push_back({{{in, 0}}, {a}, {}});
+    ConnectColumn(
+        d, i, {.weight_bytes = TileBytesW(s), .result_bytes = TileBytesC(s)});
   }
 }
 
@@ -116,7 +96,7 @@ void Order(Design* d, const GemmShape& s) {
       a.dims = {{inner, 1}, {s.m / 4, group_words}, {s.k_all / s.k, inner}};
       a.runs = static_cast<int>(n_blocks);
       // 4 rows of C are 2 N words, of which a tile has 2 n.
-      Step& c = d->Transfer(fmt::format("c_out{}", i), "c", 0,
+      Step& c = d->Transfer(fmt::format("out{}", i), "c", 0,
                             mb * kCoreRows * s.m * s.n_all * 2 + i * 8 * s.n);
       c.dims = {{2 * s.n, 1}, {kCoreRows * s.m / 4, 2 * s.n_all}};
       if (n_blocks > 1) c.iteration = {n_blocks, kColumns * 2 * s.n};
@@ -156,6 +136,38 @@ void CheckPacking(std::span<const std::byte> bytes, int64_t rows,
 }
 
 }  // namespace
+
+std::vector<FifoEnd> CoreRow(int row, int depth) {
+  std::vector<FifoEnd> ends;
+  for (int column = 0; column < kColumns; ++column)
+    ends.push_back(At({column, kFirstCoreRow + row}, depth));
+  return ends;
+}
+
+void ConnectColumn(Design* d, int column, const ProductStreams& s) {
+  const TileId shim{column, kShimRow};
+  const TileId mem{column, kMemRow};
+  const std::string in = fmt::format("w_in{}", column);
+  const std::string w = fmt::format("w{}", column);
+  const std::string out = fmt::format("out{}", column);
+  std::vector<FifoEnd> cores;
+  for (int r = 0; r < kCoreRows; ++r)
+    cores.push_back(At({column, kFirstCoreRow + r}));
+  d->Connect(in, At(shim), {At(mem, s.weight_depth)}, s.weight_bytes);
+  d->Connect(w, At(mem, s.weight_depth), cores, s.weight_bytes);
+  Link join{{}, {out}, {}};
+  for (int r = 0; r < kCoreRows; ++r) {
+    const std::string c = fmt::format("c{}_{}", column, r);
+    // Single: a double one would cost the sums' room (arXiv 2512.13282).
+    d->Connect(c, At({column, kFirstCoreRow + r}, 1), {At(mem)},
+               s.result_bytes);
+    join.in.push_back({c, 0});
+    join.offsets.push_back(r * s.result_bytes);
+  }
+  d->Connect(out, At(mem), {At(shim)}, kCoreRows * s.result_bytes);
+  d->links.push_back({{{in, 0}}, {w}, {}});
+  d->links.push_back(std::move(join));
+}
 
 Design MakeGemm(std::string_view name, const GemmShape& shape) {
   Check(shape);

@@ -29,6 +29,18 @@ struct GemmShape {
   int64_t item_bytes() const { return int8 ? 1 : 2; }
 };
 
+// The streams of a product through column `column`: "w_in c" from its shim, "w
+// c" from its mem tile to its four cores, "c c_r" from each of them, joined in
+// the mem tile to "out c".
+struct ProductStreams {
+  int64_t weight_bytes = 0;  // of an element
+  int weight_depth = 2;      // in the mem tile
+  int64_t result_bytes = 0;  // of a core
+};
+void ConnectColumn(Design* design, int column, const ProductStreams& streams);
+// The four cores of core row `row`, as the ends of a stream to all of them.
+std::vector<FifoEnd> CoreRow(int row, int depth = 2);
+
 // Host buffers "a" (activations), "w" (as PackWeights gives it), "c".
 Design MakeGemm(std::string_view name, const GemmShape& shape);
 

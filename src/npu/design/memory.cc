@@ -18,6 +18,8 @@ int64_t RoundUp(int64_t value) {
   return (value + kAlign - 1) / kAlign * kAlign;
 }
 
+constexpr const char* kTables = ".data";  // of kernels
+
 // A buffer that wants an address.
 struct Want {
   std::string name;
@@ -52,7 +54,7 @@ std::vector<Want> WantsOf(const Draft& draft, TileId tile) {
         {.name = buffer.name, .bytes = buffer.bytes, .fixed = &buffer});
   }
   const int64_t tables = TableBytes(draft, tile);
-  if (tables > 0) wants.push_back({.name = ".data", .bytes = tables});
+  if (tables > 0) wants.push_back({.name = kTables, .bytes = tables});
   return wants;
 }
 
@@ -123,6 +125,27 @@ bool BankAware(std::vector<Want>* wants, int64_t low, int64_t end,
   return true;
 }
 
+// Tables stand behind all buffers, where aiecc's linker script leaves room.
+bool PlaceForDevice(std::vector<Want>* wants, int64_t from, int64_t end,
+                    const TileLimits& limits) {
+  std::vector<Want> tables;
+  if (!wants->empty() && wants->back().name == kTables) {
+    tables.push_back(wants->back());
+    wants->pop_back();
+    end -= RoundUp(tables[0].bytes);
+  }
+  bool fits = BankAware(wants, from, end, limits);
+  if (!fits) fits = Sequential(wants, from, end);
+  int64_t last = from;
+  for (const Want& want : *wants)
+    last = std::max(last, RoundUp(want.address + want.bytes));
+  for (Want& table : tables) {
+    table.address = last;
+    wants->push_back(table);
+  }
+  return fits;
+}
+
 void Place(Draft* draft, TileId tile, int64_t stack) {
   const TileLimits limits = LimitsOf(KindOf(tile));
   std::vector<Want> wants = WantsOf(*draft, tile);
@@ -130,8 +153,10 @@ void Place(Draft* draft, TileId tile, int64_t stack) {
   const bool below = compat || draft->design->stack_below;
   const int64_t from = below ? stack : 0;
   const int64_t end = below ? limits.memory_bytes : limits.memory_bytes - stack;
-  bool fits = !compat && BankAware(&wants, from, end, limits);
-  if (!fits) fits = Sequential(&wants, from, end);
+  const bool fits = below && !compat
+                        ? PlaceForDevice(&wants, from, end, limits)
+                        : (!compat && BankAware(&wants, from, end, limits)) ||
+                              Sequential(&wants, from, end);
   if (!fits) {
     int64_t sum = stack;
     for (const Want& want : wants) sum += RoundUp(want.bytes);

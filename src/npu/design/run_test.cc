@@ -9,6 +9,7 @@
 
 #include "npu/design/designs.h"
 #include "npu/design/planner.h"
+#include "npu/run/design_list.h"
 #include "npu/sim/array.h"
 
 namespace sotto::npu {

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <set>
 #include <sstream>
 
@@ -14,21 +16,16 @@
 #include "hub/digest.h"
 #include "npu/emit/mlir.h"
 #include "npu/emit/process.h"
+#include "npu/kernels/kernel.h"
 
 namespace sotto::npu {
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
+using namespace package;  // names of files
 
 constexpr int kSteps = 5;
-constexpr int kFormat = 1;  // of the manifest
-constexpr const char* kManifest = "manifest.json";
-constexpr const char* kMlir = "design.mlir";
-constexpr const char* kArchive = "kernels.a";
-constexpr const char* kXclbin = "design.xclbin";
-constexpr const char* kInstructions = "insts.bin";
-constexpr const char* kPlanned = "planned.bin";
 
 std::string Sha256(const fs::path& path) {
   return DigestOfFile(path, Digest::Kind::kSha256).hex;
@@ -49,11 +46,6 @@ std::string LastLine(const fs::path& log) {
   return last.empty() ? "it said nothing" : last;
 }
 
-Design ForDevice(Design design) {
-  design.stack_below = true;
-  return design;
-}
-
 std::set<std::string> KernelsOf(const Plan& plan) {
   std::set<std::string> kernels;
   for (const auto& [tile, config] : plan.config.tiles) {
@@ -62,6 +54,35 @@ std::set<std::string> KernelsOf(const Plan& plan) {
     }
   }
   return kernels;
+}
+
+// Each register on its own, however the writes are bundled.
+std::vector<TxnOp> Single(const TxnStream& stream) {
+  std::vector<TxnOp> ops;
+  for (const TxnOp& op : stream.ops) {
+    if (op.kind != TxnOp::Kind::kBlockWrite) {
+      ops.push_back(op);
+      continue;
+    }
+    for (size_t i = 0; i < op.values.size(); ++i)
+      ops.push_back({.kind = TxnOp::Kind::kWrite32,
+                     .address = op.address + static_cast<uint32_t>(4 * i),
+                     .values = {op.values[i]}});
+  }
+  return ops;
+}
+
+// Whether a file holds a stream that writes the same registers in the same
+// order and waits for the same tokens.
+bool DoesTheSame(const fs::path& file, const TxnStream& stream) {
+  const std::string bytes = ReadFile(file);
+  std::vector<uint32_t> words(bytes.size() / 4);
+  std::memcpy(words.data(), bytes.data(), 4 * words.size());
+  try {
+    return Single(Decode(words)) == Single(stream);
+  } catch (const Error&) {
+    return false;  // operations of a later release
+  }
 }
 
 class Builder {
@@ -99,15 +120,13 @@ class Builder {
 
  private:
   void CheckTools() {
-    for (const char* id : {"peano", "archiver", "symbols", "aiecc"}) {
+    for (const char* id :
+         {"peano", "archiver", "symbols", "aiecc", "aie-api"}) {
       for (const ToolCheck& f : environment_.findings) {
         if (f.id != id || f.found) continue;
         Fail(ErrorCode::kUnsupported, "npu build: {}: {}; {}", f.id, f.detail,
              f.fix);
       }
-    }
-    if (options_.sources.empty()) {
-      Fail(ErrorCode::kBadInput, "npu build: no kernel sources given");
     }
   }
 
@@ -133,30 +152,72 @@ class Builder {
     seconds_[log] = run.seconds;
   }
 
-  // The frames in kernels.def size the stacks, so a larger one is an error.
-  int LargestFrame() const {
-    int frame = 0;
-    for (const std::string& name : KernelsOf(plan_)) {
-      frame = std::max(frame, FindKernel(name)->frame_bytes);
+  // Only sources that name the design's kernels.
+  std::vector<KernelSource> Wanted() const {
+    std::vector<KernelSource> wanted;
+    for (const KernelSource& source : options_.sources) {
+      if (!source.IsCompiled()) continue;
+      const auto kernels = KernelsOf(plan_);
+      if (std::any_of(kernels.begin(), kernels.end(), [&](auto& kernel) {
+            return source.text.find("(" + kernel + ",") !=
+                       std::string_view::npos ||
+                   source.text.find(" " + kernel + "(") !=
+                       std::string_view::npos;
+          }))
+        wanted.push_back(source);
     }
-    return frame;
+    return wanted;
   }
 
+  // The frames in kernels.def size the stacks, so a larger one is an error. The
+  // compiler is asked to tell all that are larger than the smallest.
+  int SmallestFrame() const {
+    int frame = std::numeric_limits<int>::max();
+    for (const std::string& name : KernelsOf(plan_))
+      frame = std::min(frame, FindKernel(name)->frame_bytes);
+    return frame;
+  }
+  void CheckFrames(const fs::path& log) const {
+    static const std::regex kFrame(
+        "stack frame size \\((\\d+)\\) exceeds limit \\(\\d+\\) in "
+        "'(\\w+)'");
+    const std::string text = ReadFile(log);
+    const auto kernels = KernelsOf(plan_);
+    for (std::sregex_iterator it(text.begin(), text.end(), kFrame), end;
+         it != end; ++it) {
+      const std::string name = (*it)[2];
+      if (!kernels.contains(name)) continue;
+      const int bytes = std::stoi((*it)[1]);
+      const int known = FindKernel(name)->frame_bytes;
+      if (bytes > known)
+        Fail(ErrorCode::kBadInput,
+             "npu build: {}: kernel {} has a frame of {} bytes, want at most "
+             "{}, for which its stack was planned",
+             step_, name, bytes, known);
+    }
+  }
+
+  // The sources lie in the package, so that whoever has it can read them and
+  // what was compiled is what the manifest's hashes are of.
   void Compile() {
-    for (const fs::path& source : options_.sources) {
-      const std::string object = source.stem().string() + ".o";
-      std::vector<std::string> argv{
-          environment_.clang,    "-O2",
-          "-std=c++20",          "--target=aie2-none-unknown-elf",
-          "-ffunction-sections", "-fdata-sections"};
-      argv.push_back(fmt::format("-Wframe-larger-than={}", LargestFrame()));
-      argv.push_back("-Werror=frame-larger-than");
-      for (const fs::path& folder : options_.include_folders) {
-        argv.push_back("-I" + fs::absolute(folder).string());
-      }
-      argv.insert(argv.end(),
-                  {"-c", fs::absolute(source).string(), "-o", object});
-      Call(argv, "compile-" + source.stem().string(), options_.compile_timeout);
+    const fs::path root = options_.folder / kSources;
+    fs::remove_all(root);
+    for (const KernelSource& source : options_.sources) {
+      const fs::path path = root / source.name;
+      fs::create_directories(path.parent_path());
+      WriteFileAtomic(path, source.text);
+    }
+    for (const KernelSource& source : Wanted()) {
+      const std::string stem = fs::path(source.name).stem().string();
+      const std::string object = stem + ".o";
+      Call({environment_.clang, "-O2", "-std=c++20",
+            "--target=aie2-none-unknown-elf", "-ffunction-sections",
+            "-fdata-sections", "-DNDEBUG",
+            fmt::format("-Wframe-larger-than={}", SmallestFrame()),
+            fmt::format("-I{}", kSources), "-I" + environment_.aie_api, "-c",
+            (fs::path(kSources) / source.name).string(), "-o", object},
+           "compile-" + stem, options_.compile_timeout);
+      CheckFrames(options_.folder / "logs" / ("compile-" + stem + ".log"));
       RequireFile(object);
       objects_.push_back(object);
     }
@@ -200,25 +261,25 @@ class Builder {
 
   void WriteMlir() {
     WriteFileAtomic(options_.folder / kMlir,
-                    EmitMlir(design_, plan_, MlirForm::kCustom, kArchive));
+                    EmitMlir(plan_, MlirForm::kCustom, kArchive));
     const std::vector<uint32_t> words = Encode(plan_.stream);
     WriteFileAtomic(
-        options_.folder / kPlanned,
+        options_.folder / kInstructions,
         {reinterpret_cast<const char*>(words.data()), 4 * words.size()});
   }
 
   void Aiecc() {
-    for (const char* file : {kXclbin, kInstructions}) {
+    for (const char* file : {kXclbin, kCompiled}) {
       fs::remove(options_.folder / file);
     }
     Call({environment_.aiecc, "--alloc-scheme=basic-sequential",
           "--aie-generate-xclbin", fmt::format("--xclbin-name={}", kXclbin),
           "--aie-generate-npu-insts",
-          fmt::format("--npu-insts-name={}", kInstructions),
-          "--no-compile-host", "--no-xchesscc", "--no-xbridge", kMlir},
+          fmt::format("--npu-insts-name={}", kCompiled), "--no-compile-host",
+          "--no-xchesscc", "--no-xbridge", kMlir},
          "aiecc", options_.package_timeout);
     RequireFile(kXclbin);
-    RequireFile(kInstructions);
+    RequireFile(kCompiled);
   }
 
   void RequireFile(const std::string& name) const {
@@ -237,10 +298,9 @@ class Builder {
     for (const ToolCheck& f : environment_.findings) {
       if (f.found) json["tools"][f.id] = f.detail;
     }
-    for (const fs::path& source : options_.sources) {
-      json["sources"].push_back(
-          {{"name", source.filename().string()}, {"sha256", Sha256(source)}});
-    }
+    for (const KernelSource& source : options_.sources)
+      json["sources"].push_back(FileEntry(
+          options_.folder, (fs::path(kSources) / source.name).string()));
     for (const std::string& object : objects_) {
       json["objects"].push_back(FileEntry(options_.folder, object));
     }
@@ -248,9 +308,9 @@ class Builder {
     json["mlir"] = FileEntry(options_.folder, kMlir);
     json["xclbin"] = FileEntry(options_.folder, kXclbin);
     json["instructions"] = FileEntry(options_.folder, kInstructions);
-    json["planned_instructions"] = FileEntry(options_.folder, kPlanned);
-    json["instructions_as_planned"] = Sha256(options_.folder / kInstructions) ==
-                                      Sha256(options_.folder / kPlanned);
+    json["aiecc_instructions"] = FileEntry(options_.folder, kCompiled);
+    json["aiecc_instructions_do_the_same"] =
+        DoesTheSame(options_.folder / kCompiled, plan_.stream);
     WriteFileAtomic(options_.folder / kManifest, json.dump(2) + "\n");
   }
 
@@ -263,74 +323,11 @@ class Builder {
   std::map<std::string, double> seconds_;
 };
 
-void CheckFile(const fs::path& folder, const Json& entry) {
-  const std::string name = entry.at("name");
-  const std::string want = entry.at("sha256");
-  const fs::path path = folder / name;
-  const std::string is = fs::exists(path) ? Sha256(path) : "missing";
-  if (is == want) return;
-  Fail(ErrorCode::kBadInput,
-       "{}: {} is {}, the manifest was written for {}: build the package again",
-       folder.string(), name, is, want);
-}
-
 }  // namespace
 
 BuildResult BuildPackage(const Design& design, const Environment& environment,
                          const BuildOptions& options) {
   return Builder(design, environment, options).Run();
-}
-
-Package OpenPackage(const Design& design, const fs::path& folder) {
-  const fs::path path = folder / kManifest;
-  if (!fs::exists(path)) {
-    Fail(ErrorCode::kNotFound, "{}: no NPU package is built here",
-         folder.string());
-  }
-  Json json;
-  try {
-    json = Json::parse(ReadFile(path));
-    if (json.at("format").get<int>() != kFormat) {
-      Fail(ErrorCode::kBadInput, "{}: format {}, want {}", path.string(),
-           json.at("format").dump(), kFormat);
-    }
-    for (const char* part : {"archive", "mlir", "xclbin", "instructions"}) {
-      CheckFile(folder, json.at(part));
-    }
-  } catch (const Json::exception& error) {
-    Fail(ErrorCode::kBadInput, "{}: {}", path.string(), error.what());
-  }
-  const Design built = ForDevice(design);
-  Package package{.xclbin = folder / kXclbin, .plan = MakePlan(built)};
-  if (ReadFile(folder / kMlir) !=
-      EmitMlir(built, package.plan, MlirForm::kCustom, kArchive)) {
-    Fail(ErrorCode::kBadInput,
-         "{}: built from another version of design {}: build the package again",
-         folder.string(), design.name);
-  }
-  const std::string words = ReadFile(folder / kInstructions);
-  package.instructions.resize(words.size() / 4);
-  std::memcpy(package.instructions.data(), words.data(),
-              4 * package.instructions.size());
-  return package;
-}
-
-std::vector<fs::path> DeviceSources(const fs::path& kernels_folder) {
-  const fs::path list = kernels_folder / "npu_device.list";
-  if (!fs::exists(list)) {
-    Fail(ErrorCode::kNotFound,
-         "{}: not there; want the folder of the kernels' "
-         "sources",
-         list.string());
-  }
-  std::istringstream lines(ReadFile(list));
-  std::vector<fs::path> sources;
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.empty() && line[0] != '#') {
-      sources.push_back(kernels_folder / line);
-    }
-  }
-  return sources;
 }
 
 }  // namespace sotto::npu

@@ -10,8 +10,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "npu/design/designs.h"
+#include "npu/emit/fake_tools.h"
 #include "npu/emit/process.h"
+#include "npu/run/design_list.h"
 
 namespace sotto::npu {
 namespace {
@@ -19,64 +20,20 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-constexpr const char* kClang = R"sh(
-case "$*" in
-  *--print-targets*) echo "  aie2 - AI Engine 2" ;;
-  *--version*) echo "clang version 20, fake" ;;
-  *) while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done
-     echo object > "$out" ;;
-esac)sh";
-constexpr const char* kAr = R"sh(
-[ "$1" = --version ] && { echo "ar, fake"; exit; }
-echo archive > "$2")sh";
-constexpr const char* kNm = R"sh(
-[ "$1" = --version ] && { echo "nm, fake"; exit; }
-echo "00000000 T passthrough_u8"
-echo "00000040 t helper")sh";
-constexpr const char* kAiecc = R"sh(
-[ "$1" = --version ] && { echo "aiecc, fake"; exit; }
-grep -q 'aie.device(npu1)' design.mlir || exit 3
-for arg in "$@"; do
-  case $arg in
-    --xclbin-name=*) echo xclbin > "${arg#*=}" ;;
-    --npu-insts-name=*) cp planned.bin "${arg#*=}" ;;
-  esac
-done)sh";
+constexpr KernelSource kSources[] = {
+    {"npu/kernels/plain.cc",
+     "#include \"npu/kernels/vec.h\"\nvoid passthrough_u8(int);\n"},
+    {"npu/kernels/other.cc", "void add_i8(int);\n"},
+    {"npu/kernels/vec.h", "// vectors\n"}};
 
 class Build : public testing::Test {
  protected:
   void SetUp() override {
-    root_ = fs::path(testing::TempDir()) /
-            testing::UnitTest::GetInstance()->current_test_info()->name();
-    fs::remove_all(root_);
-    fs::create_directories(root_ / "tools");
-    Tool("clang++", kClang);
-    Tool("llvm-ar", kAr);
-    Tool("llvm-nm", kNm);
-    Tool("aiecc", kAiecc);
-    WriteFileAtomic(root_ / "plain.cc", "// kernels\n");
     options_.folder = root_ / "out";
-    options_.sources = {root_ / "plain.cc"};
-    options_.include_folders = {root_};
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
-  void Tool(const std::string& name, const std::string& script) {
-    const fs::path path = root_ / "tools" / name;
-    WriteFileAtomic(path, "#!/bin/sh" + script + "\n");
-    fs::permissions(path, fs::perms::owner_all);
-  }
-  Environment Probe() {
-    ProbeOptions options;
-    options.variable = [this](const char* name) -> std::optional<std::string> {
-      if (std::string_view(name) != "PATH") return std::nullopt;
-      return (root_ / "tools").string();
-    };
-    options.devices = root_;
-    return ProbeEnvironment(options);
+    options_.sources = kSources;
   }
   BuildResult Run() {
-    return BuildPackage(MakeDesign("passthrough"), Probe(), options_);
+    return BuildPackage(MakeDesign("passthrough"), tools_.Probe(), options_);
   }
   template <typename Call>
   std::string ErrorOf(ErrorCode code, Call&& call) {
@@ -92,7 +49,10 @@ class Build : public testing::Test {
     return ErrorOf(code, [this] { Run(); });
   }
 
-  fs::path root_;
+  FakeTools tools_{
+      fs::path(testing::TempDir()) /
+      testing::UnitTest::GetInstance()->current_test_info()->name()};
+  const fs::path root_ = tools_.root();
   BuildOptions options_;
 };
 
@@ -118,11 +78,14 @@ TEST_F(Build, R12N10MakesAPackageThatOpens) {
     steps_took += took.get<double>();
   }
   EXPECT_LE(steps_took, result.seconds);
-  EXPECT_TRUE(json.at("instructions_as_planned").get<bool>());
+  EXPECT_TRUE(json.at("aiecc_instructions_do_the_same").get<bool>());
+  // All sources are there; only what has the design's kernel was compiled.
+  EXPECT_EQ(json.at("sources").size(), 3u);
+  EXPECT_EQ(json.at("objects").size(), 1u);
   EXPECT_EQ(ReadFile(result.manifest).find(root_.string()), std::string::npos);
 
   const Design design = MakeDesign("passthrough");
-  const Package package = OpenPackage(design, options_.folder);
+  const Package package = OpenPackage(design, options_.folder, kSources);
   EXPECT_EQ(Decode(package.instructions), package.plan.stream);
   // As aiecc links it: the stack below the buffers.
   EXPECT_EQ(package.plan.config.tiles.at({0, 2}).stack_address, 0);
@@ -134,7 +97,7 @@ TEST_F(Build, R12StalePackagesAreRefused) {
   const Design design = MakeDesign("passthrough");
   const auto open = [&](const Design& d) {
     return ErrorOf(ErrorCode::kBadInput,
-                   [&] { OpenPackage(d, options_.folder); });
+                   [&] { OpenPackage(d, options_.folder, kSources); });
   };
   Design changed = design;
   changed.fifos[0].consumers[0].depth = 3;
@@ -143,22 +106,106 @@ TEST_F(Build, R12StalePackagesAreRefused) {
   EXPECT_THAT(open(design), HasSubstr("design.xclbin is"));
   fs::remove(options_.folder / "design.xclbin");
   EXPECT_THAT(open(design), HasSubstr("is missing"));
+  Run();
+  // Another version of a source, or one changed where it lies.
+  const KernelSource later[] = {{"npu/kernels/plain.cc", "// later\n"}};
+  EXPECT_THAT(
+      ErrorOf(ErrorCode::kBadInput,
+              [&] { OpenPackage(design, options_.folder, later); }),
+      HasSubstr("another version of kernel source npu/kernels/plain.cc: "
+                "build the package again"));
+  WriteFileAtomic(options_.folder / "sources/npu/kernels/vec.h", "changed");
+  EXPECT_THAT(open(design), HasSubstr("sources/npu/kernels/vec.h is"));
   // A build that fails leaves no manifest of the one before.
-  Tool("aiecc", "\n[ \"$1\" = --version ] || exit 1");
+  tools_.Set("aiecc", "\n[ \"$1\" = --version ] || exit 1");
   BuildError(ErrorCode::kDevice);
   EXPECT_THAT(ErrorOf(ErrorCode::kNotFound,
-                      [&] { OpenPackage(design, options_.folder); }),
+                      [&] { OpenPackage(design, options_.folder, kSources); }),
               HasSubstr("no NPU package is built here"));
 }
 
+// aiecc may bundle writes as it likes; another stream is told, and does not
+// run: the plan's own does.
+TEST_F(Build, R12AieccsStreamIsComparedByWhatItDoes) {
+  const auto same = [&] {
+    const auto json = nlohmann::json::parse(ReadFile(Run().manifest));
+    return json.at("aiecc_instructions_do_the_same").get<bool>();
+  };
+  TxnStream stream = MakePlan(ForDevice(MakeDesign("passthrough"))).stream;
+  const auto give = [&](const TxnStream& other) {
+    const auto words = Encode(other);
+    WriteFileAtomic(
+        root_ / "insts",
+        {reinterpret_cast<const char*>(words.data()), 4 * words.size()});
+    tools_.Set("aiecc",
+               "\n[ \"$1\" = --version ] && { echo aiecc; exit; }\n"
+               "echo x > design.xclbin; cp ../insts insts.bin");
+  };
+  TxnStream single;
+  for (const TxnOp& op : stream.ops) {
+    for (size_t i = 0; i < op.values.size(); ++i) {
+      TxnOp one = op;
+      one.values = {op.values[i]};
+      one.address += static_cast<uint32_t>(4 * i);
+      if (op.kind == TxnOp::Kind::kBlockWrite) one.kind = TxnOp::Kind::kWrite32;
+      single.ops.push_back(one);
+    }
+    if (op.values.empty()) single.ops.push_back(op);
+  }
+  ASSERT_NE(single, stream);
+  give(single);
+  EXPECT_TRUE(same());
+  single.ops.front().values[0] ^= 1;
+  give(single);
+  EXPECT_FALSE(same());
+  WriteFileAtomic(root_ / "insts", "no stream");
+  EXPECT_FALSE(same());
+  EXPECT_EQ(
+      Decode(OpenPackage(MakeDesign("passthrough"), options_.folder, kSources)
+                 .instructions),
+      stream);
+}
+
+// Stacks are planned for the frames of kernels.def.
+TEST_F(Build, R12LargerFramesAreRefused) {
+  const auto clang = [&](const std::string& says) {
+    tools_.Set("clang++", R"sh(
+case "$*" in
+  *--print-targets*) echo "  aie2"; exit ;;
+  *--version*) echo "clang"; exit ;;
+esac
+while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done
+echo object > "$out"
+echo "x.cc:3:6: warning: stack frame size )sh" +
+                              says + "\"");
+  };
+  clang("(4416) exceeds limit (32) in 'other'");
+  Run();
+  clang("(4416) exceeds limit (32) in 'passthrough_u8'");
+  EXPECT_THAT(BuildError(ErrorCode::kBadInput),
+              HasSubstr("kernel passthrough_u8 has a frame of 4416 bytes, want "
+                        "at most 32"));
+}
+
+// The program has its cores' sources in it, whole.
+TEST(KernelSources, AreThoseOfTheTree) {
+  size_t compiled = 0;
+  for (const KernelSource& source : KernelSources()) {
+    EXPECT_EQ(source.text,
+              ReadFile(fs::path(SOTTO_SOURCE_DIR) / "src" / source.name));
+    compiled += source.IsCompiled() ? 1 : 0;
+  }
+  EXPECT_GE(compiled, 5u);
+}
+
 TEST_F(Build, R12FailuresNameStepLogAndLastLine) {
-  Tool("aiecc", R"sh(
+  tools_.Set("aiecc", R"sh(
 [ "$1" = --version ] && exit
 echo "error: allocated buffers exceeded available memory"; exit 1)sh");
   EXPECT_THAT(BuildError(ErrorCode::kDevice),
               HasSubstr("step 4/5 (aiecc): aiecc failed: error: allocated "
                         "buffers exceeded available memory (logs/aiecc.log)"));
-  Tool("aiecc", "\nexit 0");
+  tools_.Set("aiecc", "\nexit 0");
   EXPECT_THAT(BuildError(ErrorCode::kDevice),
               HasSubstr("ended without error but made no design.xclbin"));
 }
@@ -167,26 +214,27 @@ TEST_F(Build, R12HangingToolsRunOutOfTime) {
   EXPECT_EQ(BuildOptions().compile_timeout, std::chrono::seconds(120));
   EXPECT_EQ(BuildOptions().package_timeout, std::chrono::seconds(300));
   // With a child that would hold the log open.
-  Tool("aiecc", "\n[ \"$1\" = --version ] && exit\nsleep 60 & sleep 60");
+  tools_.Set("aiecc", "\n[ \"$1\" = --version ] && exit\nsleep 60 & sleep 60");
   options_.package_timeout = std::chrono::milliseconds(200);
   EXPECT_THAT(BuildError(ErrorCode::kDevice),
               HasSubstr("aiecc took longer than 0.2 s, see logs/aiecc.log"));
 }
 
 TEST_F(Build, R12SymbolsAreChecked) {
-  Tool("llvm-nm", "\necho '0 T other'");
+  tools_.Set("llvm-nm", "\necho '0 T other'");
   EXPECT_THAT(BuildError(ErrorCode::kBadInput),
               HasSubstr("kernel passthrough_u8 is not in the archive"));
-  Tool("llvm-nm", "\necho '0 T passthrough_u8'; echo '4 T passthrough_u8'");
+  tools_.Set("llvm-nm",
+             "\necho '0 T passthrough_u8'; echo '4 T passthrough_u8'");
   EXPECT_THAT(BuildError(ErrorCode::kBadInput),
               HasSubstr("kernel passthrough_u8 is 2 times in the archive"));
 }
 
 TEST_F(Build, R12MissingToolsAreNamedWithTheirFix) {
-  fs::remove(root_ / "tools" / "aiecc");
+  tools_.Remove("aiecc");
   EXPECT_THAT(BuildError(ErrorCode::kUnsupported),
               HasSubstr("aiecc: no aiecc; install the mlir_aie wheel"));
-  Tool("clang++", "\necho x86-64");
+  tools_.Set("clang++", "\necho x86-64");
   EXPECT_THAT(BuildError(ErrorCode::kUnsupported),
               HasSubstr("peano: this clang++ has no target aie2"));
 }
@@ -199,7 +247,7 @@ TEST_F(Build, R13EnvironmentIsMachineReadable) {
     }
     return nlohmann::json();
   };
-  const std::string text = ToJson(Probe());
+  const std::string text = ToJson(tools_.Probe());
   auto json = nlohmann::json::parse(text);
   EXPECT_TRUE(json.at("can_build").get<bool>());
   EXPECT_EQ(find(json, "peano").at("detail"), "clang version 20, fake");
@@ -213,13 +261,13 @@ TEST_F(Build, R13EnvironmentIsMachineReadable) {
   }
   fs::create_directories(root_ / "accel");
   WriteFileAtomic(root_ / "accel" / "accel0", "");
-  json = nlohmann::json::parse(ToJson(Probe()));
+  json = nlohmann::json::parse(ToJson(tools_.Probe()));
   EXPECT_EQ(find(json, "device").at("where"), "accel/accel0");
 }
 
 TEST_F(Build, R13PeanoIsFoundThroughItsVariable) {
   fs::create_directories(root_ / "peano" / "bin");
-  fs::rename(root_ / "tools" / "clang++", root_ / "peano" / "bin" / "clang++");
+  fs::rename(root_ / "bin" / "clang++", root_ / "peano" / "bin" / "clang++");
   ProbeOptions options;
   options.variable = [this](const char* name) -> std::optional<std::string> {
     if (std::string_view(name) != "PEANO_INSTALL_DIR") return std::nullopt;

@@ -56,6 +56,7 @@ class Probe {
     env.aiecc = Plain(&env, "aiecc", {"aiecc", "aiecc.py"},
                       "install the mlir_aie wheel from mlir-aie's releases and "
                       "source its env_setup.sh");
+    env.aie_api = VectorHeaders(&env);
     Headers(&env);
     DeviceNode(&env);
     env.mlir_opt = Plain(&env, "mlir-opt", {"mlir-opt-16", "mlir-opt"},
@@ -147,6 +148,26 @@ class Probe {
     return finding.found ? tool->path : "";
   }
 
+  // aie_api comes with mlir-aie, in the include folder beside its bin.
+  std::string VectorHeaders(Environment* env) {
+    ToolCheck finding{.id = "aie-api"};
+    std::error_code ignored;
+    fs::path include;
+    if (!env->aiecc.empty())
+      include = fs::canonical(env->aiecc, ignored).parent_path().parent_path() /
+                "include";
+    if (!include.empty() && fs::exists(include / "aie_api/aie.hpp", ignored)) {
+      finding.found = true;
+      finding.where = "beside aiecc";
+      finding.detail = "aie_api/aie.hpp";
+    } else {
+      finding.detail = "no include/aie_api/aie.hpp beside aiecc";
+      finding.fix = "install the mlir_aie wheel, which brings aie_api";
+    }
+    env->findings.push_back(finding);
+    return finding.found ? include.string() : "";
+  }
+
   // XRT before the NPU lacks both headers; Debian 12 still ships it.
   void Headers(Environment* env) {
     ToolCheck finding{.id = "xrt-headers"};
@@ -206,7 +227,8 @@ bool Environment::Has(std::string_view id) const {
 }
 
 bool Environment::CanBuild() const {
-  return Has("peano") && Has("archiver") && Has("symbols") && Has("aiecc");
+  return Has("peano") && Has("archiver") && Has("symbols") && Has("aiecc") &&
+         Has("aie-api");
 }
 
 Environment ProbeEnvironment(const ProbeOptions& options) {

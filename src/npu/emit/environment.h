@@ -28,9 +28,10 @@ struct Environment {
   std::string archiver;
   std::string symbols;  // lists an archive's symbols (nm)
   std::string aiecc;
+  std::string aie_api;  // folder of <aie_api/aie.hpp>
   std::string mlir_opt;
   bool Has(std::string_view id) const;
-  bool CanBuild() const;  // Peano, its tools and aiecc
+  bool CanBuild() const;  // Peano, its tools, aiecc, aie_api
 };
 
 // Where to look; the defaults are this process's own. Tests give others.

@@ -11,6 +11,7 @@
 #include <span>
 
 #include "base/error.h"
+#include "npu/emit/mlir_sequence.h"
 #include "npu/emit/mlir_text.h"
 
 namespace sotto::npu {
@@ -21,17 +22,7 @@ std::string Tile(TileId id) {
 }
 std::string Suffix(TileId id) { return fmt::format("{}_{}", id.col, id.row); }
 
-const char* Name(Direction direction) {
-  return direction == Direction::kS2MM ? "S2MM" : "MM2S";
-}
-int Number(Direction direction) {
-  return direction == Direction::kS2MM ? 0 : 1;
-}
-
 std::string Bytes(int64_t bytes) { return fmt::format("memref<{}xi8>", bytes); }
-std::string Words(int64_t words) {
-  return fmt::format("memref<{}xi32>", words);
-}
 
 // The buffer of a tile in which an address lies.
 const PlacedBuffer* BufferAt(const TileConfig& tile, int64_t address) {
@@ -43,12 +34,8 @@ const PlacedBuffer* BufferAt(const TileConfig& tile, int64_t address) {
 
 class Emitter {
  public:
-  Emitter(const Design& design, const Plan& plan, MlirForm form,
-          std::string archive)
-      : design_(design),
-        plan_(plan),
-        text_(form),
-        archive_(std::move(archive)) {}
+  Emitter(const Plan& plan, MlirForm form, std::string archive)
+      : plan_(plan), text_(form), archive_(std::move(archive)) {}
 
   std::string Run() {
     text_.Open("module {", "module {");
@@ -70,7 +57,7 @@ class Emitter {
     for (const auto& [id, tile] : plan_.config.tiles) {
       if (!tile.starts.empty()) EmitDma(id, tile);
     }
-    EmitSequence();
+    EmitSequence(plan_, &text_);
     text_.Close("}", "}) {device = 4 : i32} : () -> ()");
     text_.Close("}", "}");
     return text_.Take();
@@ -311,9 +298,10 @@ class Emitter {
   }
 
   std::string Load(TileId core, int64_t address) {
-    const std::string view = View(core, address, Words(1));
+    const std::string view = View(core, address, WordsType(1));
     const std::string value = Fresh();
-    Same(fmt::format("{} = memref.load {}[%c0] : {}", value, view, Words(1)));
+    Same(fmt::format("{} = memref.load {}[%c0] : {}", value, view,
+                     WordsType(1)));
     return value;
   }
 
@@ -382,11 +370,12 @@ class Emitter {
       const int after = block + static_cast<int>(chain.size());
       text_.Line(
           fmt::format("%{} = aie.dma_start({}, {}, ^bb{}, ^bb{})", i,
-                      Name(start.direction), start.channel, first, after),
+                      NameOf(start.direction), start.channel, first, after),
           fmt::format("%{} = \"aie.dma_start\"() [^bb{}, ^bb{}] "
                       "{{channel_dir = {} : i32, channel_index = {} : "
                       "i32, repeat_count = 0 : i32}} : () -> i1",
-                      i, first, after, Number(start.direction), start.channel));
+                      i, first, after, NumberOf(start.direction),
+                      start.channel));
       for (size_t k = 0; k < chain.size(); ++k) {
         text_.Label(fmt::format("^bb{}:", first + static_cast<int>(k)));
         EmitDescriptor(id, tile, *chain[k]);
@@ -488,181 +477,9 @@ class Emitter {
                generic + fmt::format("}} : ({}) -> ()", type));
   }
 
-  // ---- the runtime sequence ----
-
-  void EmitSequence() {
-    EmitAllocations();
-    std::string args;
-    for (size_t i = 0; i < plan_.config.host_buffer_bytes.size(); ++i) {
-      args += fmt::format("{}%arg{}: {}", i == 0 ? "" : ", ", i,
-                          HostType(static_cast<int>(i)));
-    }
-    text_.Open(fmt::format("aiex.runtime_sequence({}) {{", args),
-               "\"aiex.runtime_sequence\"() ({");
-    text_.LabelGeneric(fmt::format("^bb0({}):", args));
-    size_t task = 0;
-    for (const TxnOp& op : plan_.stream.ops) {
-      switch (op.kind) {
-        case TxnOp::Kind::kWaitToken:
-          EmitSync(op);
-          break;
-        case TxnOp::Kind::kBlockWrite:
-        case TxnOp::Kind::kWrite32: {
-          // Descriptors and queue entries come with their task.
-          if (IsQueue(op)) {
-            EmitTask(plan_.tasks[task], task);
-            ++task;
-          } else if (!IsTaskDescriptor(op)) {
-            EmitWrites(op);
-          }
-          break;
-        }
-        default:
-          break;
-      }
-    }
-    text_.Close("}", "}) : () -> ()");
-  }
-
-  static bool IsTaskDescriptor(const TxnOp& op) {
-    return op.kind == TxnOp::Kind::kBlockWrite &&
-           IsDescriptorAddress(op.address);
-  }
-  static bool IsQueue(const TxnOp& op) { return IsQueueAddress(op.address); }
-
-  std::string HostType(int buffer) const {
-    return Words(plan_.config.host_buffer_bytes[static_cast<size_t>(buffer)] /
-                 4);
-  }
-
-  static std::string Allocation(const PlannedTask& task) {
-    return fmt::format("shim_{}_{}_{}", task.tile.col, Name(task.direction),
-                       task.channel);
-  }
-
-  void EmitAllocations() {
-    std::map<std::string, const PlannedTask*> seen;
-    for (const PlannedTask& task : plan_.tasks) {
-      if (task.host_buffers[0] >= 0) seen.emplace(Allocation(task), &task);
-    }
-    for (const auto& [name, task] : seen) {
-      text_.Line(
-          fmt::format("aie.shim_dma_allocation @{}({}, {}, {})", name,
-                      Name(task->direction), task->channel, task->tile.col),
-          fmt::format("\"aie.shim_dma_allocation\"() {{sym_name = \"{}\", "
-                      "channelDir = {} : i32, channelIndex = {} : i64, col = "
-                      "{} : i64}} : () -> ()",
-                      name, Number(task->direction), task->channel,
-                      task->tile.col));
-    }
-  }
-
-  void EmitTask(const PlannedTask& task, size_t index) {
-    if (task.host_buffers[0] >= 0) {
-      if (task.chain.size() == 1) return EmitCopy(task);
-      Unsupported(task, "is a chain of host transfers");
-    }
-    const std::string name = fmt::format("%task{}", index);
-    text_.Open(fmt::format("{} = aiex.dma_configure_task({}, {}, {}) {{", name,
-                           Tile(task.tile), Name(task.direction), task.channel),
-               fmt::format("{} = \"aiex.dma_configure_task\"({}) ({{", name,
-                           Tile(task.tile)));
-    for (size_t i = 0; i < task.chain.size(); ++i) {
-      if (task.chain[i].iteration.size > 1) Unsupported(task, "iterates");
-      if (i > 0) text_.Label(fmt::format("^bb{}:", i));
-      BufferDescriptor bd = task.chain[i];
-      bd.next = -1;  // the blocks say it
-      EmitDescriptor(task.tile, plan_.config.tiles.at(task.tile), bd);
-      if (i + 1 < task.chain.size()) {
-        text_.Line(fmt::format("aie.next_bd ^bb{}", i + 1),
-                   fmt::format("\"aie.next_bd\"() [^bb{}] : () -> ()", i + 1));
-      }
-    }
-    text_.Line("aie.end", "\"aie.end\"() : () -> ()");
-    const std::string attributes = fmt::format(
-        "issue_token = {}, repeat_count = {} : i32", task.token, task.runs - 1);
-    text_.Close(fmt::format("}} {{{}}}", attributes),
-                fmt::format("}}) {{direction = {} : i32, channel = {} : i32, "
-                            "{}}} : (index) -> index",
-                            Number(task.direction), task.channel, attributes));
-    text_.Line(
-        fmt::format("aiex.dma_start_task({})", name),
-        fmt::format("\"aiex.dma_start_task\"({}) : (index) -> ()", name));
-  }
-
-  [[noreturn]] void Unsupported(const PlannedTask& task, const char* what) {
-    Fail(ErrorCode::kUnsupported,
-         "design {}: task {} at {} {}, which its MLIR form cannot say",
-         design_.name, task.step, task.tile.ToString(), what);
-  }
-
-  // Host buffers count words, so sizes and strides are the descriptor's own.
-  void EmitCopy(const PlannedTask& task) {
-    const BufferDescriptor& bd = task.chain[0];
-    const int buffer = task.host_buffers[0];
-    std::array<int64_t, 4> sizes{1, 1, 1, 1};  // outermost first
-    std::array<int64_t, 4> strides{0, 0, 0, 1};
-    bool any = false;
-    for (size_t d = 0; d < 3; ++d) {
-      if (bd.dims[d].size == 0) continue;
-      any = true;
-      sizes[3 - d] = bd.dims[d].size;
-      strides[3 - d] = bd.dims[d].stride;
-    }
-    if (!any) sizes[3] = bd.words;
-    if (task.runs > 1) {
-      sizes[0] = task.runs;
-      strides[0] = bd.iteration.size > 1 ? bd.iteration.stride : 0;
-      if (bd.iteration.size > 1 && bd.iteration.size != task.runs) {
-        Unsupported(task, "runs more or less often than it iterates");
-      }
-    }
-    const int64_t offset = bd.address / 4;
-    const std::string type = HostType(buffer);
-    const std::string attributes =
-        fmt::format("id = {} : i64, issue_token = {}, metadata = @{}", bd.id,
-                    task.token, Allocation(task));
-    text_.Line(
-        fmt::format("aiex.npu.dma_memcpy_nd({}, 0, %arg{}[0, 0, 0, {}][{}][{}])"
-                    " {{{}}} : {}",
-                    task.tile.col, buffer, offset, fmt::join(sizes, ", "),
-                    fmt::join(strides, ", "), attributes, type),
-        fmt::format("\"aiex.npu.dma_memcpy_nd\"(%arg{}) {{{}, x = {} : i64, y "
-                    "= 0 : i64, operand_segment_sizes = array<i32: 1, 0, 0, "
-                    "0>, static_offsets = array<i64: 0, 0, 0, {}>, "
-                    "static_sizes = array<i64: {}>, static_strides = "
-                    "array<i64: {}>}} : ({}) -> ()",
-                    buffer, attributes, task.tile.col, offset,
-                    fmt::join(sizes, ", "), fmt::join(strides, ", "), type));
-  }
-
-  void EmitSync(const TxnOp& op) {
-    const std::string attributes = fmt::format(
-        "channel = {} : i32, column = {} : i32, column_num = {} : i32, "
-        "direction = {} : i32, row = {} : i32, row_num = {} : i32",
-        op.channel, op.tile.col, op.columns, op.mm2s ? 1 : 0, op.tile.row,
-        op.rows);
-    text_.Line(
-        fmt::format("aiex.npu.sync {{{}}}", attributes),
-        fmt::format("\"aiex.npu.sync\"() {{{}}} : () -> ()", attributes));
-  }
-
-  void EmitWrites(const TxnOp& op) {
-    uint32_t address = op.address;
-    for (const uint32_t value : op.values) {
-      const std::string attributes =
-          fmt::format("address = {} : ui32, value = {} : ui32", address, value);
-      text_.Line(
-          fmt::format("aiex.npu.write32 {{{}}}", attributes),
-          fmt::format("\"aiex.npu.write32\"() {{{}}} : () -> ()", attributes));
-      address += 4;
-    }
-  }
-
   std::string Fresh() { return fmt::format("%v{}", values_++); }
   void Same(const std::string& line) { text_.Line(line, line); }
 
-  const Design& design_;
   const Plan& plan_;
   MlirText text_;
   std::string archive_;
@@ -673,9 +490,9 @@ class Emitter {
 
 }  // namespace
 
-std::string EmitMlir(const Design& design, const Plan& plan, MlirForm form,
+std::string EmitMlir(const Plan& plan, MlirForm form,
                      const std::string& archive) {
-  return Emitter(design, plan, form, archive).Run();
+  return Emitter(plan, form, archive).Run();
 }
 
 }  // namespace sotto::npu

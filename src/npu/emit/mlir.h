@@ -6,7 +6,6 @@
 
 #include <string>
 
-#include "npu/design/design.h"
 #include "npu/design/planner.h"
 
 namespace sotto::npu {
@@ -19,9 +18,8 @@ enum class MlirForm : uint8_t {
   kGeneric,
 };
 
-// `design` is what `plan` was made from. `archive` is linked with every core.
-// Throws Error(kUnsupported) for a task that mlir-aie cannot express.
-std::string EmitMlir(const Design& design, const Plan& plan, MlirForm form,
+// `archive` is linked with every core.
+std::string EmitMlir(const Plan& plan, MlirForm form,
                      const std::string& archive = "kernels.a");
 
 }  // namespace sotto::npu

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "npu/emit/mlir.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
-#include "npu/design/designs.h"
+#include "npu/emit/mlir_text.h"
+#include "npu/run/design_list.h"
 
 namespace sotto::npu {
 namespace {
@@ -18,7 +21,7 @@ using testing::HasSubstr;
 
 std::string Emit(std::string_view name, MlirForm form) {
   const Design design = MakeDesign(name);
-  return EmitMlir(design, MakePlan(design), form);
+  return EmitMlir(MakePlan(design), form);
 }
 
 // A plain mlir-opt: parses and verifies what it knows (func, scf, arith,
@@ -81,6 +84,35 @@ TEST(Mlir, PatternsLinksAndSharedBuffersAreThere) {
                               "1024>, <size = 128, stride = 1>]"));
   // The adding core reads the other's buffer in place.
   EXPECT_THAT(text, HasSubstr("func.call @add_i8(%b_0_2_passed_0"));
+}
+
+// The whole encoder: chains, iterating tasks of mem tiles and locks set by the
+// stream are there register by register.
+TEST(Mlir, EncoderIsWhole) {
+  const Plan plan = MakePlan(MakeDesign("encoder-int8"));
+  const std::string text = EmitMlir(plan, MlirForm::kCustom);
+  const auto count = [&](const std::string& what) {
+    size_t n = 0;
+    for (size_t at = text.find(what); at != std::string::npos;
+         at = text.find(what, at + 1))
+      ++n;
+    return n;
+  };
+  size_t tasks = 0;  // as copies, or by their queue entries
+  size_t waits = 0;
+  std::set<uint32_t> queues;
+  for (const TxnOp& op : plan.stream.ops) {
+    waits += op.kind == TxnOp::Kind::kWaitToken ? 1 : 0;
+    if (op.kind == TxnOp::Kind::kWrite32 && IsQueueAddress(op.address))
+      queues.insert(op.address);
+  }
+  tasks += count("aiex.npu.dma_memcpy_nd");
+  for (const uint32_t queue : queues)
+    tasks += count(fmt::format("write32 {{address = {} : ui32", queue));
+  EXPECT_EQ(tasks, plan.tasks.size());
+  EXPECT_EQ(count("aiex.npu.sync"), waits);
+  EXPECT_GT(count("aiex.npu.address_patch"), 0u);
+  EXPECT_EQ(count("aie.core("), 16u);
 }
 
 }  // namespace

@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: MIT
 #include "npu/emit/mlir_text.h"
 
+#include <fmt/format.h>
+
 #include <cctype>
 
 #include "npu/registers.h"
 
 namespace sotto::npu {
+
+const char* NameOf(Direction direction) {
+  return direction == Direction::kS2MM ? "S2MM" : "MM2S";
+}
+int NumberOf(Direction direction) {
+  return direction == Direction::kS2MM ? 0 : 1;
+}
+std::string WordsType(int64_t words) {
+  return fmt::format("memref<{}xi32>", words);
+}
 
 std::string Identifier(std::string_view name) {
   std::string out(name);

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "npu/array_config.h"
 #include "npu/emit/mlir.h"
 
 namespace sotto::npu {
@@ -40,6 +41,10 @@ class MlirText {
   int depth_ = 0;
   std::string text_;
 };
+
+const char* NameOf(Direction direction);  // of the dialect
+int NumberOf(Direction direction);
+std::string WordsType(int64_t words);  // memref of i32
 
 // Letters, digits and underscores of a name.
 std::string Identifier(std::string_view name);

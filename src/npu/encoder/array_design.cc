@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "npu/design/gemm.h"
+
 namespace sotto::npu {
 namespace {
 
@@ -65,16 +67,10 @@ FifoEnd ByTasks(TileId tile) {
 
 void Connect(Design* d, const Budget& b) {
   for (int i = 0; i < kColumns; ++i) {
-    const TileId shim{i, kShimRow};
     const TileId mem{i, kMemRow};
-    std::vector<FifoEnd> row;     // core row i, all columns
-    std::vector<FifoEnd> column;  // column i, all rows
-    for (int k = 0; k < kArrayRows; ++k) {
-      row.push_back(At({k, kFirstCoreRow + i}, b.depth_a));
-      row.back().element_bytes = b.bytes_a;
-      column.push_back(At({i, kFirstCoreRow + k}));
-    }
-    d->Connect(Name("a_in", i), At(shim), {ByTasks(mem)}, kSlotBytes);
+    std::vector<FifoEnd> row = CoreRow(i, b.depth_a);
+    for (FifoEnd& core : row) core.element_bytes = b.bytes_a;
+    d->Connect(Name("a_in", i), At({i, kShimRow}), {ByTasks(mem)}, kSlotBytes);
     d->Connect(Name("a", i), ByTasks(mem), row, kSlotBytes);
     for (int chunk = 0; chunk < kChunks; ++chunk) {
       d->buffers.push_back(
@@ -82,18 +78,10 @@ void Connect(Design* d, const Budget& b) {
       d->locks.push_back({ChunkName("free", i, chunk), mem, 0});
       d->locks.push_back({ChunkName("full", i, chunk), mem, 0});
     }
-    d->Connect(Name("w_in", i), At(shim), {At(mem, 4)}, kSlotBytes);
-    d->Connect(Name("w", i), At(mem, 4), column, kSlotBytes);
-    Link join{{}, {Name("out", i)}, {}};
-    for (int r = 0; r < kArrayRows; ++r) {
-      const std::string c = fmt::format("c{}_{}", i, r);
-      d->Connect(c, At({i, kFirstCoreRow + r}, 1), {At(mem)}, kSlotBytes);
-      join.in.push_back({c, 0});
-      join.offsets.push_back(r * kSlotBytes);
-    }
-    d->Connect(Name("out", i), At(mem), {At(shim)}, kArrayRows * kSlotBytes);
-    d->links.push_back({{{Name("w_in", i), 0}}, {Name("w", i)}, {}});
-    d->links.push_back(std::move(join));
+    ConnectColumn(d, i,
+                  {.weight_bytes = kSlotBytes,
+                   .weight_depth = 4,
+                   .result_bytes = kSlotBytes});
   }
 }
 

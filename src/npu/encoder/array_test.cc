@@ -18,96 +18,13 @@
 #include "npu/encoder/array_design.h"
 #include "npu/encoder/array_pack.h"
 #include "npu/encoder/array_runner.h"
-#include "npu/encoder/host_run.h"
-#include "tensor/half.h"
+#include "npu/encoder/random_encoder.h"
 
 namespace sotto::npu {
 namespace {
 
 constexpr auto kBF16 = EncoderPrecision::kBF16;
 constexpr auto kInt8 = EncoderPrecision::kInt8;
-
-// Random weights of the sizes that a trained model has.
-class RandomEncoder {
- public:
-  RandomEncoder(const EncoderShape& shape, EncoderPrecision precision,
-                unsigned seed)
-      : rng_(seed) {
-    e.shape = shape;
-    e.precision = precision;
-    const int d = shape.width_tiles();
-    e.stem1 = Matrix(3 * d, shape.stem_tiles());
-    e.stem2 = Matrix(d, 3 * d);
-    e.positions =
-        sotto::Buffer(static_cast<size_t>(shape.rows()) * shape.width * 2);
-    Halves(&e.positions, 0.1F);
-    for (int i = 0; i < shape.layers; ++i) {
-      PackedLayer& layer = e.layers.emplace_back();
-      layer.ln1 = Norm(d);
-      layer.ln2 = Norm(d);
-      layer.qkv = Matrix(3 * d, d);
-      layer.out = Matrix(d, d);
-      layer.fc1 = Matrix(shape.ffn_tiles(), d);
-      layer.fc2 = Matrix(d, shape.ffn_tiles());
-      for (int h = 0; h < shape.heads; ++h)
-        layer.shifts.push_back(static_cast<int>(rng_() % 3) + 8);
-    }
-    e.last = Norm(d);
-  }
-  PackedEncoder e;
-
- private:
-  float Normal(float scale) {
-    return std::normal_distribution<float>(0, scale)(rng_);
-  }
-  void Halves(sotto::Buffer* out, float scale) {
-    for (size_t i = 0; i < out->size() / 2; ++i)
-      out->As<BF16>()[i] = ToBF16(Normal(scale));
-  }
-  PackedMatrix Matrix(int n_tiles, int k_tiles) {
-    PackedMatrix m;
-    m.precision = e.precision;
-    m.n_tiles = n_tiles;
-    m.k_tiles = k_tiles;
-    m.tiles =
-        sotto::Buffer(static_cast<size_t>(n_tiles * k_tiles) * m.tile_bytes());
-    const auto k = static_cast<float>(k_tiles * kTile);
-    const bool int8 = e.precision == kInt8;
-    if (int8) {
-      for (size_t i = 0; i < m.tiles.size(); ++i)
-        m.tiles.data()[i] =
-            static_cast<std::byte>(static_cast<int>(rng_() % 255) - 127);
-    } else {
-      Halves(&m.tiles, 1 / std::sqrt(k));
-    }
-    for (int n = 0; n < n_tiles; ++n)
-      for (int row = 0; row < 3; ++row)
-        for (int i = 0; i < kTile; ++i)
-          m.params.push_back(row == 1   ? Normal(0.1F)
-                             : !int8    ? 1.0F
-                             : row == 0 ? std::abs(1 + Normal(0.1F)) /
-                                              (73 * 40 * std::sqrt(k))
-                                        : 30.0F);
-    return m;
-  }
-  PackedNorm Norm(int tiles) {
-    const float scale = e.precision == kInt8 ? 30 : 1;
-    PackedNorm norm;
-    for (int t = 0; t < tiles; ++t)
-      for (int i = 0; i < 2 * kTile; ++i)
-        norm.push_back(scale * (i < kTile ? 1 + Normal(0.1F) : Normal(0.1F)));
-    return norm;
-  }
-  std::mt19937 rng_;
-};
-
-std::vector<float> RandomMel(const EncoderShape& s, unsigned seed) {
-  std::mt19937 rng(seed);
-  std::uniform_real_distribution<float> value(-0.8F, 1.2F);
-  std::vector<float> mel(static_cast<size_t>(s.n_mels) * s.frames);
-  for (float& x : mel) x = value(rng);
-  return mel;
-}
 
 // One array, kept from run to run as a context is.
 class Machine {
@@ -151,37 +68,6 @@ class Machine {
   std::vector<std::byte> buffers_[4];
 };
 
-std::vector<float> OnHost(const PackedEncoder& encoder,
-                          const std::vector<float>& mel) {
-  ThreadPool pool(1);
-  sotto::Buffer work(HostRunBytes(encoder));
-  std::vector<float> audio(static_cast<size_t>(encoder.shape.positions()) *
-                           encoder.shape.width);
-  RunOnHost(encoder, mel.data(), audio.data(), work.data(), pool);
-  return audio;
-}
-
-void ExpectSameBits(const std::vector<float>& got,
-                    const std::vector<float>& want, int width) {
-  ASSERT_EQ(got.size(), want.size());
-  size_t differ = 0;
-  double largest = 0;
-  size_t first = got.size();
-  for (size_t i = 0; i < got.size(); ++i) {
-    largest = std::max(largest, std::abs(static_cast<double>(want[i])));
-    if (std::memcmp(&got[i], &want[i], 4) == 0) continue;
-    ++differ;
-    first = std::min(first, i);
-  }
-  EXPECT_GT(largest, 0.1);
-  EXPECT_TRUE(std::isfinite(largest));
-  if (differ > 0)
-    ADD_FAILURE() << differ << " of " << got.size() << " differ, first row "
-                  << first / static_cast<size_t>(width) << " column "
-                  << first % static_cast<size_t>(width) << ": " << got[first]
-                  << " for " << want[first];
-}
-
 const EncoderShape kTiny{.n_mels = 16,
                          .frames = 180,
                          .width = 256,
@@ -203,6 +89,34 @@ TEST_P(EncoderDesign, FitsTheArray) {
     if (shape.layers > 1) continue;
     EXPECT_GT(TimeEncoder(shape, GetParam()).cycles, 0);
   }
+}
+
+// One program for all phases fits every core; shapes that the streams cannot
+// move are refused by name.
+TEST_P(EncoderDesign, ProgramsFitAndLargerShapesAreRefused) {
+  const Plan plan = MakePlan(MakeEncoderDesign(EncoderShape{}, GetParam()));
+  int cores = 0;
+  for (const auto& [tile, config] : plan.config.tiles) {
+    if (config.program.empty()) continue;
+    ++cores;
+    EXPECT_LE(config.program_bytes, 16 * 1024) << tile.ToString();
+  }
+  EXPECT_EQ(cores, 16);
+  const auto error_of = [](const EncoderShape& shape) -> std::string {
+    try {
+      MakeArrayLayout(shape, GetParam());
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(error_of({.frames = 2 * 64 * 64}), "no error");
+  EXPECT_THAT(error_of({.frames = 2 * 64 * 64 + 2}),
+              testing::HasSubstr("65 tiles of rows, want at most 64"));
+  EXPECT_EQ(error_of({.width = 24 * 64, .heads = 24}), "no error");
+  EXPECT_THAT(error_of({.width = 25 * 64, .heads = 25}),
+              testing::HasSubstr("a width of 1600, want at most 1536"));
 }
 
 TEST_P(EncoderDesign, L9TwiceTheHostsBits) {

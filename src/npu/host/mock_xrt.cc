@@ -68,7 +68,7 @@ struct MockXrt::Hooks {
     return Give(std::make_unique<int>(0), device);
   }
   static int DeviceName(void*, char* name, size_t size, SottoXrtError*) {
-    std::strncpy(name, "RyzenAI-npu1", size - 1);
+    std::strncpy(name, current->device_name.c_str(), size - 1);
     name[size - 1] = '\0';
     return 0;
   }

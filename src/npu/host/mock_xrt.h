@@ -34,6 +34,7 @@ class MockXrt {
   int context_limit = kMaxContexts;
   // By the table's names, "open_context": the call fails with this text.
   std::map<std::string, std::string> fail;
+  std::string device_name = "RyzenAI-npu1";
   std::string kernel_name = "MLIR_AIE";
   bool old_words = false;  // the firmware counts ninstr in bytes
 

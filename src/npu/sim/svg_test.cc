@@ -8,8 +8,8 @@
 #include <memory>
 #include <stack>
 
-#include "npu/design/designs.h"
 #include "npu/design/planner.h"
+#include "npu/run/design_list.h"
 #include "npu/sim/array.h"
 
 namespace sotto::npu {

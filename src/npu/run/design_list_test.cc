@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
-#include "npu/design/designs.h"
+#include "npu/run/design_list.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include <cstring>
+
 #include "base/error.h"
-#include "npu/design/encoder.h"
 #include "npu/design/planner.h"
+#include "npu/kernels/kernel.h"
+#include "npu/sim/array.h"
 
 namespace sotto::npu {
 namespace {
@@ -40,11 +43,11 @@ TEST(Designs, NamesNearAnotherAreTold) {
   }
 }
 
-// R9: the whole encoder is one stream on the configuration of one layer.
+// R9: the whole encoder is one stream on the configuration of one layer, with
+// one wait at its end. Programs and addresses never change.
 TEST(Designs, R9EncoderIsOneDispatchOnOneConfiguration) {
   const Plan layer = MakePlan(MakeDesign("layer"));
-  const EncoderDesign whole = MakeEncoder(6, true);
-  const Plan plan = MakePlan(whole.design);
+  const Plan plan = MakePlan(MakeDesign("encoder-bf16"));
   EXPECT_LE(plan.config.host_buffer_bytes.size(), size_t{kMaxHostBuffers});
   ASSERT_EQ(plan.config.tiles.size(), layer.config.tiles.size());
   for (const auto& [tile, config] : plan.config.tiles) {
@@ -58,6 +61,27 @@ TEST(Designs, R9EncoderIsOneDispatchOnOneConfiguration) {
   }
   // As many weights as base has in its encoder, stem and positions included.
   EXPECT_GT(plan.config.host_buffer_bytes[1], 2 * 18'874'368);
+}
+
+// What a design wants in the host's buffers is there when it is tried: without
+// its control words the layer's cores would wait for ever.
+TEST(Designs, LayerRunsOnTrialBuffers) {
+  const Design design = MakeDesign("layer");
+  const Plan plan = MakePlan(design);
+  auto buffers = TrialBuffers(design, 7);
+  ASSERT_EQ(buffers.size(), design.host_buffers.size());
+  std::vector<std::span<std::byte>> spans(buffers.begin(), buffers.end());
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    const HostBufferDesign& b = design.host_buffers[i];
+    ASSERT_EQ(static_cast<int64_t>(buffers[i].size()), b.bytes);
+    EXPECT_EQ(
+        std::memcmp(buffers[i].data(), b.initial.data(), b.initial.size()), 0);
+  }
+  SimOptions options;
+  options.threads = 2;
+  Array array(std::make_shared<const ArrayConfig>(plan.config), options);
+  const SimRun run = array.Run(plan.stream, spans);
+  EXPECT_EQ(run.state, RunState::kCompleted) << run.detail;
 }
 
 // R1: the published stream of four columns.
