@@ -128,7 +128,7 @@ TEST_P(EncoderDesign, L9TwiceTheHostsBits) {
   }
 }
 
-TEST_P(EncoderDesign, OddShapes) {
+TEST_P(EncoderDesign, L8OneLayerOfOddShapes) {
   // One tile of rows; one valid key in the last tile; heads that leave columns
   // without work; widths that are no whole blocks; rows longer than L2.
   for (const EncoderShape& shape : {EncoderShape{8, 60, 128, 2, 192, 1},

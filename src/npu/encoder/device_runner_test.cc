@@ -113,7 +113,7 @@ std::unique_ptr<FakeTools> DeviceRunnerTest::tools_;
 
 // Models, precisions and shapes in turn; the protocol as the checklist wants
 // it; a model's weights go to the device once; nothing is left open.
-TEST_F(DeviceRunnerTest, GivesTheHostsBitsThroughXrt) {
+TEST_F(DeviceRunnerTest, R2E8GivesTheHostsBitsThroughXrt) {
   for (const EncoderPrecision precision : kPrecisions) {
     SCOPED_TRACE(PackageName(precision));
     array_.reset();
@@ -173,7 +173,7 @@ TEST_F(DeviceRunnerTest, OnePackageServesAllShapes) {
   }
 }
 
-TEST_F(DeviceRunnerTest, MissingPackagesAreTold) {
+TEST_F(DeviceRunnerTest, E8MissingPackagesAreTold) {
   const auto open = [&](const fs::path& folder) {
     return ErrorOf(ErrorCode::kUnsupported,
                    [&] { Open(mock_.api(), {.packages = folder}); });
@@ -189,7 +189,7 @@ TEST_F(DeviceRunnerTest, MissingPackagesAreTold) {
               HasSubstr("encoder-bf16: no NPU package is built here"));
 }
 
-TEST_F(DeviceRunnerTest, StalePackagesAreTold) {
+TEST_F(DeviceRunnerTest, E8StalePackagesAreTold) {
   const fs::path stale = tools_->root() / "stale";
   for (const auto& [file, says] :
        {std::pair("design.xclbin", "design.xclbin is "),
@@ -205,13 +205,13 @@ TEST_F(DeviceRunnerTest, StalePackagesAreTold) {
   }
 }
 
-TEST_F(DeviceRunnerTest, OtherDevicesAreRefused) {
+TEST_F(DeviceRunnerTest, E8OtherDevicesAreRefused) {
   mock_.device_name = "RyzenAI-npu4";
   EXPECT_THAT(ErrorOf(ErrorCode::kUnsupported, [&] { Open(); }),
               HasSubstr("the device is RyzenAI-npu4 (XRT 2.25), want npu1"));
 }
 
-TEST_F(DeviceRunnerTest, EveryStateButCompletedIsAnError) {
+TEST_F(DeviceRunnerTest, E8EveryStateButCompletedIsAnError) {
   for (const auto& [state, says] :
        {std::pair(RunState::kError, "ended as ERROR: the firmware refused"),
         std::pair(RunState::kTimeout, "ended as TIMEOUT: the array made no"),
@@ -224,7 +224,7 @@ TEST_F(DeviceRunnerTest, EveryStateButCompletedIsAnError) {
   }
 }
 
-TEST_F(DeviceRunnerTest, EveryCallThatFailsIsAnError) {
+TEST_F(DeviceRunnerTest, E8EveryCallThatFailsIsAnError) {
   Simulate(EncoderPrecision::kBF16);
   for (const char* call : {"register_xclbin", "open_context", "open_kernel",
                            "alloc", "sync", "start", "wait"}) {
