@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Rows that want a real NPU (class H). Where there is none they are skipped by
-// name; where there is one, with XRT, Peano and aiecc, each builds what it
-// needs, runs it through the host's interface and compares every byte.
+// Rows that want a real NPU (class H). Where there is none, Hardware.* are
+// skipped by name; where there is one, with XRT, Peano and aiecc, each builds
+// what it needs, runs it through the host's interface and compares every byte.
+// Rehearsal.* do the same with packages made up, XRT a mock and the simulator
+// for an array, so that what only a device runs is known to run.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "acceptance_row.h"
@@ -14,8 +17,10 @@
 #include "npu/design/designs.h"
 #include "npu/emit/build.h"
 #include "npu/host/doctor.h"
+#include "npu/host/mock_xrt.h"
 #include "npu/host/xrt_device.h"
 #include "npu/run/kernel_run.h"
+#include "npu/sim/array.h"
 #include "npu/sim/device.h"
 #include "stage_runner.h"
 
@@ -24,136 +29,208 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What is in the way of running anything; empty: nothing.
-std::string Obstacle() {
-  const auto system = ThisSystem();
-  for (const Finding& f : ExamineMachine(*system)) {
-    if (f.ok) continue;
-    return f.id == "pci" ? "no device" : "a device, but " + f.detail;
+// A device behind XRT, and packages for it.
+class Bench {
+ public:
+  virtual ~Bench() = default;
+  virtual const SottoXrtApi& api() = 0;
+  virtual Package Built(const Design& design) = 0;
+
+  Device& device() {
+    if (!device_) device_ = OpenXrtDevice(api());
+    return *device_;
   }
-  return {};
-}
+  KernelRunResult Run(const char* kernel, const KernelDesign& design) {
+    const KernelInfo& info = *FindKernel(kernel);
+    const Package package = Built(MakeKernelDesign(info, design));
+    KernelRunOptions options;
+    options.design = design;
+    const auto run =
+        RunKernel(device(), info, options, package.xclbin.string());
+    EXPECT_FALSE(run.modelled);
+    EXPECT_GT(run.compared_bytes, 0);
+    EXPECT_EQ(run.wrong_bytes, 0) << run.first_wrong;
+    return run;
+  }
+
+ protected:
+  std::unique_ptr<Device> device_;
+};
+
+class MockBench : public Bench {
+ public:
+  ~MockBench() override { device_.reset(); }  // before the mock
+  const SottoXrtApi& api() override { return mock_.api(); }
+  // The array behaves as the design built last.
+  Package Built(const Design& design) override {
+    Design as_built = design;
+    as_built.stack_below = true;
+    Package package{.xclbin = "a.xclbin", .plan = MakePlan(as_built)};
+    package.instructions = Encode(package.plan.stream);
+    array_ = std::make_unique<Array>(
+        std::make_shared<const ArrayConfig>(package.plan.config), SimOptions{});
+    mock_.program = [this](std::span<const uint32_t> words,
+                           std::span<const std::span<std::byte>> data) {
+      const SimRun run = array_->Run(Decode(words), data);
+      EXPECT_EQ(run.state, RunState::kCompleted) << run.detail;
+      return run.state;
+    };
+    return package;
+  }
+
+ private:
+  MockXrt mock_;
+  std::unique_ptr<Array> array_;
+};
 
 fs::path PluginOfThisBuild() {
   const fs::path plugin = fs::path(SOTTO_BINARY_DIR) / "libsotto_xrt.so";
   return fs::exists(plugin) ? plugin : FindXrtPlugin();
 }
 
+BuildResult BuildIn(const fs::path& folder, const Design& design) {
+  const fs::path source = SOTTO_SOURCE_DIR;
+  BuildOptions options;
+  options.folder = folder;
+  options.sources = DeviceSources(source / "src/npu/kernels");
+  options.include_folders = {source / "src"};
+  return BuildPackage(design, ProbeEnvironment(), options);
+}
+
+class RealBench : public Bench {
+ public:
+  const SottoXrtApi& api() override {
+    return LoadXrtPlugin(PluginOfThisBuild());
+  }
+  Package Built(const Design& design) override {
+    std::string name = design.name;
+    std::replace(name.begin(), name.end(), '/', '-');
+    const fs::path folder = fs::path(testing::TempDir()) / ("hardware-" + name);
+    BuildIn(folder, design);
+    return OpenPackage(design, folder);
+  }
+};
+
+// What is in the way of running anything on an NPU; empty: nothing.
+std::string Obstacle() {
+  const auto system = ThisSystem();
+  for (const Finding& f : ExamineMachine(*system)) {
+    if (f.ok) continue;
+    return f.id == "pci" ? "no device" : "a device, but " + f.detail;
+  }
+  const Finding xrt = ExamineXrt(*system, PluginOfThisBuild());
+  return xrt.ok ? "" : "a device, but " + xrt.detail;
+}
+
+// --- what is done on either -------------------------------------------------
+
+void Attention16(Bench& bench) {
+  for (const int shift : {0, 4})
+    bench.Run("attention_16x16", {.ints = {shift}, .calls = 4});
+}
+
+void FlashBlocks(Bench& bench) {
+  KernelDesign design{.elements = {1024, 1024, 1024, 16 * 72, 16 * 12},
+                      .ints = {16, 16, 64, 0, 16}};
+  bench.Run("flash_block_bf16", design);
+  design.ints.push_back(8);  // the shift
+  bench.Run("flash_block_i8", design);
+}
+
+// The simulator's bytes, four times; how much faster four columns are than one
+// four times.
+double FourColumns(Bench& bench) {
+  double ms[2] = {};
+  for (const int columns : {1, 4}) {
+    const Design design =
+        MakeAttention("attention_64x64_v3", columns, columns, 3);
+    const Package package = bench.Built(design);
+    SimDevice simulator;
+    LoadedDesign real(bench.device(), design, &package),
+        model(simulator, design);
+    for (uint64_t seed = 0; seed < 4; ++seed) {
+      const auto in = real.RandomInputs(seed);
+      const DesignRun run = real.Run(in);
+      EXPECT_FALSE(run.last.modelled);
+      EXPECT_EQ(run.out, model.Run(in).out) << columns << " columns";
+      ms[columns == 4] = run.last.wall_ms;
+    }
+  }
+  return 4 * ms[0] / ms[1];
+}
+
+// Every point of the checklist on a run of its own.
+void DoctorsRun(Bench& bench) {
+  const Package package = bench.Built(MakeDesign("passthrough"));
+  TestRun run;
+  run.image = {std::make_shared<const ArrayConfig>(package.plan.config),
+               package.xclbin.string(), package.instructions};
+  run.input = RandomBytes(16 * 4096, 1);
+  run.want = run.input;
+  const auto findings = ExamineRun(bench.api(), run);
+  EXPECT_TRUE(Healthy(findings)) << ToText(findings);
+}
+
+// --- rehearsals -------------------------------------------------------------
+
+TEST(Rehearsal, K1Attention16) {
+  MockBench bench;
+  Attention16(bench);
+}
+TEST(Rehearsal, K5FlashAttentionBlock) {
+  MockBench bench;
+  FlashBlocks(bench);
+}
+TEST(Rehearsal, K6FourColumns) {
+  MockBench bench;
+  FourColumns(bench);
+}
+TEST(Rehearsal, R3DoctorsRun) {
+  MockBench bench;
+  DoctorsRun(bench);
+}
+
+// --- the device -------------------------------------------------------------
+
 class Hardware : public testing::Test {
  protected:
   void SetUp() override {
     if (const auto obstacle = Obstacle(); !obstacle.empty())
       GTEST_SKIP() << obstacle;
-    const Finding xrt = ExamineXrt(*ThisSystem(), PluginOfThisBuild());
-    if (!xrt.ok) GTEST_SKIP() << "a device, but " << xrt.detail;
-    device_ = OpenXrtDevice(LoadXrtPlugin(PluginOfThisBuild()));
-    ASSERT_FALSE(device_->simulated());
+    if (!ProbeEnvironment().CanBuild())
+      GTEST_SKIP() << "a device, but no Peano or no aiecc";
+    ASSERT_FALSE(bench_.device().simulated());
   }
-
-  // Skips where a package cannot be built.
-  bool CanBuild() {
-    environment_ = ProbeEnvironment();
-    return environment_.CanBuild();
-  }
-  Package Built(const Design& design) {
-    std::string name = design.name;
-    std::replace(name.begin(), name.end(), '/', '-');
-    BuildOptions options;
-    options.folder = fs::path(testing::TempDir()) / ("hardware-" + name);
-    options.sources =
-        DeviceSources(fs::path(SOTTO_SOURCE_DIR) / "src/npu/kernels");
-    options.include_folders = {fs::path(SOTTO_SOURCE_DIR) / "src"};
-    BuildPackage(design, environment_, options);
-    return OpenPackage(design, options.folder);
-  }
-  KernelRunResult RunOnDevice(const char* kernel, const KernelDesign& design) {
-    const KernelInfo& info = *FindKernel(kernel);
-    const Package package = Built(MakeKernelDesign(info, design));
-    KernelRunOptions options;
-    options.design = design;
-    const auto run =
-        RunKernel(*device_, info, options, package.xclbin.string());
-    EXPECT_FALSE(run.modelled);
-    EXPECT_EQ(run.wrong_bytes, 0) << run.first_wrong;
-    return run;
-  }
-
-  std::unique_ptr<Device> device_;
-  Environment environment_;
+  RealBench bench_;
 };
 
-#define SKIP_WITHOUT_TOOLS() \
-  if (!CanBuild()) GTEST_SKIP() << "a device, but no Peano or no aiecc"
+TEST_F(Hardware, K1Attention16) { Attention16(bench_); }
 
-TEST_F(Hardware, K1Attention16) {
-  SKIP_WITHOUT_TOOLS();
-  for (const int shift : {0, 4})
-    RunOnDevice("attention_16x16", {.ints = {shift}, .calls = 4});
-}
+TEST_F(Hardware, K5FlashAttentionBlock) { FlashBlocks(bench_); }
 
-TEST_F(Hardware, K5FlashAttentionBlock) {
-  SKIP_WITHOUT_TOOLS();
-  for (const char* kernel : {"flash_block_bf16", "flash_block_i8"})
-    RunOnDevice(kernel, {.elements = {1024, 1024, 1024, 16 * 72, 16 * 12},
-                         .ints = {16, 16, 64, 0, 16, 8}});
-}
-
-// Four columns on the device give the simulator's bytes, and take little longer
-// than one.
 TEST_F(Hardware, K6FourColumns) {
-  SKIP_WITHOUT_TOOLS();
-  double ms[2] = {};
-  for (const int columns : {1, 4}) {
-    const Design design =
-        MakeAttention("attention_64x64_v3", columns, columns, 3);
-    const Package package = Built(design);
-    SimDevice simulator;
-    LoadedDesign real(*device_, design, &package), model(simulator, design);
-    for (uint64_t seed = 0; seed < 4; ++seed) {
-      const auto in = real.RandomInputs(seed);
-      const DesignRun run = real.Run(in);
-      EXPECT_EQ(run.out, model.Run(in).out) << columns << " columns";
-      ms[columns == 4] = run.last.wall_ms;
-    }
-  }
-  const double faster = 4 * ms[0] / ms[1];
+  const double faster = FourColumns(bench_);
   EXPECT_GE(faster, 3.7);
-  ReportRow(
-      "K6",
-      fmt::format("{:.2f} times one column on {}", faster, device_->name()),
-      RowTag::kMeasured);
+  ReportRow("K6",
+            fmt::format("{:.2f} times one column on {}", faster,
+                        bench_.device().name()),
+            RowTag::kMeasured);
 }
 
 TEST_F(Hardware, N1TimeOfATile) {
-  SKIP_WITHOUT_TOOLS();
-  const auto run = RunOnDevice("attention_64x64_v0", {.ints = {4}});
+  const auto run = bench_.Run("attention_64x64_v0", {.ints = {4}});
   ReportRow("N1",
             fmt::format("published kernel on {}: {:.2f} ms, deviation {:.2f}",
                         run.device, run.ms.mean, run.ms.std),
             RowTag::kMeasured);
 }
 
-// Every point of the checklist on a run of its own.
-TEST_F(Hardware, R3DoctorsRun) {
-  SKIP_WITHOUT_TOOLS();
-  const Package package = Built(MakeDesign("passthrough"));
-  TestRun run;
-  run.image = {std::make_shared<const ArrayConfig>(package.plan.config),
-               package.xclbin.string(), package.instructions};
-  run.input = RandomBytes(16 * 4096, 1);
-  run.want = run.input;
-  const auto findings = ExamineRun(LoadXrtPlugin(PluginOfThisBuild()), run);
-  EXPECT_TRUE(Healthy(findings)) << ToText(findings);
-}
+TEST_F(Hardware, R3DoctorsRun) { DoctorsRun(bench_); }
 
-TEST_F(Hardware, R12PackagesLoad) {
-  SKIP_WITHOUT_TOOLS();
-  RunOnDevice("passthrough_u8", {});
-}
+TEST_F(Hardware, R12PackagesLoad) { bench_.Run("passthrough_u8", {}); }
 
 TEST_F(Hardware, E9PowerIsRead) {
-  SKIP_WITHOUT_TOOLS();
-  const auto run = RunOnDevice("attention_64x64_v3", {.ints = {3}});
+  const auto run = bench_.Run("attention_64x64_v3", {.ints = {3}});
   if (!run.power) GTEST_SKIP() << "neither RAPL nor SMU can be read: no field";
   EXPECT_GT(run.power->watts, 0);
   ReportRow("E9",
@@ -162,57 +239,59 @@ TEST_F(Hardware, E9PowerIsRead) {
             RowTag::kMeasured);
 }
 
-// The product's own way: base with --device npu.
-TEST_F(Hardware, E2N7N8EncoderOfBase) {
-  const auto folder = RealModel("base");
-  const auto mel = TestData("oracle/numeric/jfk-mel80.safetensors");
-  if (!folder || !mel) GTEST_SKIP() << "no model base or no SOTTO_TEST_DATA";
-  const std::vector<float> window = Numbers(*mel).Floats("mel");
-  const auto encode = [&](Engine& engine, double* ms) {
+// Needs the tools, not the device.
+TEST(HardwareTools, R12N10PeanoAndAieccMakeAPackage) {
+  if (!ProbeEnvironment().CanBuild()) GTEST_SKIP() << "no Peano or no aiecc";
+  const fs::path folder = fs::path(testing::TempDir()) / "hardware-tools";
+  const Design design = MakeDesign("passthrough");
+  const BuildResult built = BuildIn(folder, design);
+  EXPECT_EQ(OpenPackage(design, folder).xclbin, built.xclbin);
+  ReportRow("N10",
+            fmt::format("xclbin of {} bytes, built in {:.1f} s",
+                        fs::file_size(built.xclbin), built.seconds),
+            RowTag::kMeasured);
+}
+
+// The product's own way: base with --device npu, against the CPU's f32.
+class HardwareEncoder : public testing::Test {
+ protected:
+  struct Encoded {
+    std::vector<float> audio;
+    double ms = 0;  // the second time
+  };
+  static Encoded Encode(Engine& engine, std::span<const float> window) {
     WindowModel model(engine);
     std::copy(window.begin(), window.end(), model.mel().begin());
     model.Encode();
     const double before = model.times().ms[0];
     model.Encode();
-    *ms = model.times().ms[0] - before;
-    return std::vector<float>(model.audio().begin(), model.audio().end());
-  };
-  double ms = 0, cpu_ms = 0;
-  Engine cpu(*folder, {.profile = "cpu-f32"});
-  const auto want = encode(cpu, &cpu_ms);
-  Engine engine(*folder, {.device = "npu"});
-  if (!engine.fallback().empty()) GTEST_SKIP() << engine.fallback();
-  const auto got = encode(engine, &ms);
-  ASSERT_EQ(engine.fallback(), "");
-  const double cosine = Cosine(got, want);
-  EXPECT_GE(cosine, 0.999);
-  ReportRow("E2", fmt::format("cosine {:.5f} on {}", cosine, device_->name()),
-            RowTag::kMeasured);
-  ReportRow(
-      "N7",
-      fmt::format("encoder {:.1f} ms on {}, want 45", ms, device_->name()),
-      RowTag::kMeasured, ms <= 45);
-  ReportRow("N8",
-            fmt::format("encoder {:.1f} ms on {}, {:.1f} ms f32 on its CPU", ms,
-                        device_->name(), cpu_ms),
-            RowTag::kMeasured);
-}
+    return {{model.audio().begin(), model.audio().end()},
+            model.times().ms[0] - before};
+  }
+};
 
-// Needs the tools, not the device.
-TEST(HardwareTools, R12PeanoAndAieccMakeAPackage) {
-  const Environment environment = ProbeEnvironment();
-  if (!environment.CanBuild()) GTEST_SKIP() << "no Peano or no aiecc";
-  BuildOptions options;
-  options.folder = fs::path(testing::TempDir()) / "hardware-tools";
-  options.sources =
-      DeviceSources(fs::path(SOTTO_SOURCE_DIR) / "src/npu/kernels");
-  options.include_folders = {fs::path(SOTTO_SOURCE_DIR) / "src"};
-  const Design design = MakeDesign("passthrough");
-  const BuildResult built = BuildPackage(design, environment, options);
-  EXPECT_EQ(OpenPackage(design, options.folder).xclbin, built.xclbin);
-  ReportRow("N10",
-            fmt::format("xclbin {} bytes, built in {:.1f} s",
-                        fs::file_size(built.xclbin), built.seconds),
+TEST_F(HardwareEncoder, E2N7N8Base) {
+  if (const auto obstacle = Obstacle(); !obstacle.empty())
+    GTEST_SKIP() << obstacle;
+  const auto folder = RealModel("base");
+  const auto mel = TestData("oracle/numeric/jfk-mel80.safetensors");
+  if (!folder || !mel) GTEST_SKIP() << "no model base or no SOTTO_TEST_DATA";
+  const std::vector<float> window = Numbers(*mel).Floats("mel");
+  Engine cpu(*folder, {.profile = "cpu-f32"}), npu(*folder, {.device = "npu"});
+  if (!npu.fallback().empty()) GTEST_SKIP() << npu.fallback();
+  const Encoded want = Encode(cpu, window), got = Encode(npu, window);
+  ASSERT_EQ(npu.fallback(), "");
+  const std::string device = npu.encoder_device();
+  const double cosine = Cosine(got.audio, want.audio);
+  EXPECT_GE(cosine, 0.999);
+  ReportRow("E2", fmt::format("cosine {:.5f} on {}", cosine, device),
+            RowTag::kMeasured);
+  ReportRow("N7",
+            fmt::format("encoder {:.1f} ms on {}, want 45", got.ms, device),
+            RowTag::kMeasured, got.ms <= 45);
+  ReportRow("N8",
+            fmt::format("encoder {:.1f} ms on {}, {:.1f} ms f32 on its CPU",
+                        got.ms, device, want.ms),
             RowTag::kMeasured);
 }
 

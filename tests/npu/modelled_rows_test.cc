@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -70,6 +71,64 @@ TEST(NpuModelled, K3MapsHoldStackAndTables) {
       "K3",
       fmt::format("at most {} bytes of L1 with FIFOs, tables and stack", peak),
       RowTag::kModelled);
+}
+
+// R6: of each ring of the mem tile, from the timeline: an element comes in only
+// when the one that many before it has gone, and goes only once it is there.
+TEST(NpuModelled, R6RingsKeepTheirDepths) {
+  const Plan plan = MakePlan(MakeDesign("stream"));
+  SimOptions options;
+  options.trace = true;
+  Array array(std::make_shared<const ArrayConfig>(plan.config), options);
+  std::vector<Bytes> buffers;
+  std::vector<std::span<std::byte>> spans;
+  for (const int64_t bytes : plan.config.host_buffer_bytes)
+    buffers.push_back(RandomBytes(static_cast<size_t>(bytes), buffers.size()));
+  for (Bytes& bytes : buffers) spans.emplace_back(bytes);
+  const SimRun run = array.Run(plan.stream, spans);
+  ASSERT_EQ(run.state, RunState::kCompleted) << run.detail;
+  constexpr TileId kMem{0, 1};
+  // First and last cycle of each chunk, which may move in several bursts.
+  const auto chunks_of = [&](int lane) {
+    std::vector<TraceSpan> bursts;
+    for (const TraceSpan& span : array.trace())
+      if (span.tile == kMem && span.lane == lane &&
+          span.kind == TraceSpan::Kind::kTransfer)
+        bursts.push_back(span);
+    EXPECT_EQ(bursts.size() % 24, 0u);
+    const size_t each = bursts.size() / 24;
+    std::vector<TraceSpan> out;
+    for (size_t i = 0; each > 0 && i + each <= bursts.size(); i += each) {
+      out.push_back(bursts[i]);
+      out.back().to = bursts[i + each - 1].to;
+    }
+    return out;
+  };
+  const auto flow = [&](std::string_view fifo) -> const Flow& {
+    return *std::find_if(plan.flows.begin(), plan.flows.end(),
+                         [&](const Flow& f) { return f.fifo == fifo; });
+  };
+  const int channels = LimitsOf(TileKind::kMem).dma_channels;
+  const struct {
+    const char* in;
+    size_t sink;
+    const char* out;
+    size_t depth;
+  } rings[] = {
+      {"in", 0, "blocks", 2}, {"in", 1, "skip", 4}, {"sum", 0, "out", 2}};
+  for (const auto& ring : rings) {
+    SCOPED_TRACE(ring.out);
+    const auto in = chunks_of(1 + flow(ring.in).sinks[ring.sink].channel);
+    const auto out = chunks_of(1 + channels + flow(ring.out).source.channel);
+    ASSERT_EQ(in.size(), 24u);
+    ASSERT_EQ(out.size(), 24u);
+    for (size_t i = 0; i < out.size(); ++i) {
+      EXPECT_GE(out[i].from, in[i].to) << i;
+      if (i + ring.depth < in.size()) {
+        EXPECT_GE(in[i + ring.depth].from, out[i].to) << i;
+      }
+    }
+  }
 }
 
 TEST(NpuModelled, K6FourColumnsAreFourTimesAsFast) {
