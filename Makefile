@@ -67,6 +67,7 @@ npu-acceptance: setup-test models
 	@cmake --preset release -DSOTTO_TESTS=ON > build/configure.log 2>&1 || \
 	  { cat build/configure.log >&2; exit 1; }
 	@ninja -C $(RELEASE) -j $(JOBS)
+	@$(SOTTO) npu launch --svg docs/npu-launch.svg > /dev/null
 	@python3 tools/npu_acceptance.py $(RELEASE) --logs $(LOGS) \
 	  --page docs/npu-acceptance.md --json $(RELEASE)/npu-acceptance.json
 

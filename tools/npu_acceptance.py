@@ -279,6 +279,9 @@ def page(found):
         if row["id"] == "N9":
             lines += [f"| {cell(f['text'])} | {f['tag']} |"
                       for f in row["figures"]]
+    lines += ["", "Row N6: what the host's launches add, by their number and "
+              "published cost (modelled; `sotto npu launch`).", "",
+              "![encoder time by launches](npu-launch.svg)"]
     lines += ["", "## The simulator's ladder", "",
               "Each rung runs on the simulated array and is compared with its "
               "kernels called directly. Where several fail, the first is the "

@@ -12,13 +12,16 @@
 #include "apps/cli/common.h"
 #include "base/did_you_mean.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "npu/design/planner.h"
 #include "npu/emit/build.h"
 #include "npu/emit/mlir.h"
+#include "npu/encoder/array_runner.h"
 #include "npu/encoder/device_runner.h"
 #include "npu/host/xrt_device.h"
 #include "npu/run/design_list.h"
 #include "npu/run/kernel_run.h"
+#include "npu/run/launch.h"
 #include "npu/run/tiles.h"
 #include "npu/sim/device.h"
 #include "npu/sim/validate.h"
@@ -138,6 +141,7 @@ class NpuCommand : public Command {
         "  run KERNEL         run one kernel, compared, with times\n"
         "  bench              the same for every kernel that runs alone\n"
         "  validate           the simulator against published measurements\n"
+        "  launch             what the host's launches cost an encoder\n"
         "  tiles              how many tiles attention has, and their sizes\n"
         "  build NAME         compile it for a real NPU (Peano, aiecc)\n"
         "  build encoder      what --device npu loads, for every model\n"
@@ -184,6 +188,7 @@ class NpuCommand : public Command {
       std::cout << npu::ValidationTable(npu::Validate(Sim().parameters));
       return kDone;
     }
+    if (action_ == "launch") return Launch();
     if (action_ == "tiles") {
       std::cout << npu::TileReport({});
       return kDone;
@@ -196,8 +201,9 @@ class NpuCommand : public Command {
       return Calibrate(
           {.model = model_, .files = names_, .out = out_, .windows = windows_});
     static constexpr std::string_view kActions[] = {
-        "kernels", "designs",  "design", "plan",  "simulate", "run",
-        "bench",   "validate", "tiles",  "build", "tools",    "calibrate"};
+        "kernels", "designs", "design",   "plan",  "simulate",
+        "run",     "bench",   "validate", "tiles", "launch",
+        "build",   "tools",   "calibrate"};
     Fail(ErrorCode::kBadInput, "sotto npu has no {}{}", action_,
          DidYouMean(action_, kActions));
   }
@@ -237,6 +243,26 @@ class NpuCommand : public Command {
   int Simulate() const {
     SimulateDesign(
         {.name = Name(), .options = Sim(), .seed = seed_, .svg = svg_});
+    return kDone;
+  }
+
+  // Base, both precisions; the picture shows bf16.
+  int Launch() const {
+    for (const auto precision :
+         {npu::EncoderPrecision::kInt8, npu::EncoderPrecision::kBF16}) {
+      const auto report = npu::TimeEncoder({}, precision, Sim());
+      const auto series = npu::LaunchSensitivity(
+          report.parameters.MillisecondsOf(report.cycles), {}, precision);
+      const std::string title = fmt::format(
+          "base encoder, npu-{} at {} GHz, ms by number and cost of launches, "
+          "modelled",
+          precision == npu::EncoderPrecision::kInt8 ? "int8" : "bf16", clock_);
+      std::cout << title << '\n' << npu::LaunchTable(series) << '\n';
+      if (!svg_.empty()) WriteFileAtomic(svg_, npu::LaunchSvg(series, title));
+    }
+    for (const npu::PublishedLaunch& launch : npu::PublishedLaunches())
+      std::cout << fmt::format("{:<6} {} ({})\n", launch.ms, launch.what,
+                               launch.source);
     return kDone;
   }
 

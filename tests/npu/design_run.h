@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "npu/design/planner.h"
-#include "npu/emit/build.h"
+#include "npu/emit/package.h"
 #include "npu/host/device.h"
 
 namespace sotto::npu {

@@ -2,8 +2,8 @@
 // Rows that want a real NPU (class H). Where there is none, Hardware.* are
 // skipped by name; where there is one, with XRT, Peano and aiecc, each builds
 // what it needs, runs it through the host's interface and compares every byte.
-// Rehearsal.* do the same with packages made up, XRT a mock and the simulator
-// for an array, so that what only a device runs is known to run.
+// Rehearsal.* do the same with made-up tools, XRT a mock and the simulator for
+// an array, so that what only a device runs is known to run.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -16,9 +16,11 @@
 #include "engine/window_model.h"
 #include "npu/design/designs.h"
 #include "npu/emit/build.h"
+#include "npu/emit/fake_tools.h"
 #include "npu/host/doctor.h"
 #include "npu/host/mock_xrt.h"
 #include "npu/host/xrt_device.h"
+#include "npu/run/design_list.h"
 #include "npu/run/kernel_run.h"
 #include "npu/sim/array.h"
 #include "npu/sim/device.h"
@@ -57,16 +59,20 @@ class Bench {
   std::unique_ptr<Device> device_;
 };
 
+Package BuildAndOpen(const Design& design, const Environment& environment,
+                     const fs::path& folder) {
+  BuildPackage(design, environment, {.folder = folder});
+  return OpenPackage(design, folder);
+}
+
 class MockBench : public Bench {
  public:
   ~MockBench() override { device_.reset(); }  // before the mock
   const SottoXrtApi& api() override { return mock_.api(); }
   // The array behaves as the design built last.
   Package Built(const Design& design) override {
-    Design as_built = design;
-    as_built.stack_below = true;
-    Package package{.xclbin = "a.xclbin", .plan = MakePlan(as_built)};
-    package.instructions = Encode(package.plan.stream);
+    Package package =
+        BuildAndOpen(design, tools_.Probe(), tools_.root() / "out");
     array_ = std::make_unique<Array>(
         std::make_shared<const ArrayConfig>(package.plan.config), SimOptions{});
     mock_.program = [this](std::span<const uint32_t> words,
@@ -79,6 +85,7 @@ class MockBench : public Bench {
   }
 
  private:
+  FakeTools tools_{fs::path(testing::TempDir()) / "npu-rehearsal"};
   MockXrt mock_;
   std::unique_ptr<Array> array_;
 };
@@ -86,15 +93,6 @@ class MockBench : public Bench {
 fs::path PluginOfThisBuild() {
   const fs::path plugin = fs::path(SOTTO_BINARY_DIR) / "libsotto_xrt.so";
   return fs::exists(plugin) ? plugin : FindXrtPlugin();
-}
-
-BuildResult BuildIn(const fs::path& folder, const Design& design) {
-  const fs::path source = SOTTO_SOURCE_DIR;
-  BuildOptions options;
-  options.folder = folder;
-  options.sources = DeviceSources(source / "src/npu/kernels");
-  options.include_folders = {source / "src"};
-  return BuildPackage(design, ProbeEnvironment(), options);
 }
 
 class RealBench : public Bench {
@@ -105,9 +103,8 @@ class RealBench : public Bench {
   Package Built(const Design& design) override {
     std::string name = design.name;
     std::replace(name.begin(), name.end(), '/', '-');
-    const fs::path folder = fs::path(testing::TempDir()) / ("hardware-" + name);
-    BuildIn(folder, design);
-    return OpenPackage(design, folder);
+    return BuildAndOpen(design, ProbeEnvironment(),
+                        fs::path(testing::TempDir()) / ("hardware-" + name));
   }
 };
 
@@ -244,7 +241,8 @@ TEST(HardwareTools, R12N10PeanoAndAieccMakeAPackage) {
   if (!ProbeEnvironment().CanBuild()) GTEST_SKIP() << "no Peano or no aiecc";
   const fs::path folder = fs::path(testing::TempDir()) / "hardware-tools";
   const Design design = MakeDesign("passthrough");
-  const BuildResult built = BuildIn(folder, design);
+  const BuildResult built =
+      BuildPackage(design, ProbeEnvironment(), {.folder = folder});
   EXPECT_EQ(OpenPackage(design, folder).xclbin, built.xclbin);
   ReportRow("N10",
             fmt::format("xclbin of {} bytes, built in {:.1f} s",
