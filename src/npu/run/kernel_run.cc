@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "npu/design/planner.h"
+#include "npu/emit/package.h"
 #include "npu/sim/device.h"
 #include "tensor/buffer.h"
 #include "tensor/half.h"
@@ -127,8 +128,8 @@ KernelRunResult RunKernel(Device& device, const KernelInfo& kernel,
     Fail(ErrorCode::kBadInput, "npu: {} iterations after {} of warm-up",
          options.iterations, options.warm_up);
   Design design = MakeKernelDesign(kernel, options.design);
-  // As packages are planned: the stream writes to addresses of this map.
-  design.stack_below = !xclbin_path.empty();
+  // The stream writes to addresses of the package's own map.
+  if (!xclbin_path.empty()) design = ForDevice(std::move(design));
   const Plan plan = MakePlan(design);
   const Image image{std::make_shared<const ArrayConfig>(plan.config),
                     xclbin_path, Encode(plan.stream)};
