@@ -19,4 +19,5 @@ set(SOTTO_FUZZ_TARGETS
   tiktoken
   tokenizer_json
   txn
+  xclbin
 )

@@ -15,6 +15,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "hub/environment.h"
+#include "npu/host/raw_device.h"
 #include "npu/host/xrt_device.h"
 
 namespace sotto::cli {
@@ -72,7 +73,10 @@ class DoctorCommand : public Command {
     std::vector<npu::Finding> npu = npu::ExamineMachine(*system);
     const bool there = npu.front().ok;
     if (there || npu_)
-      npu.push_back(npu::ExamineXrt(*system, npu::FindXrtPlugin()));
+      for (auto& f :
+           npu::EitherWay(npu::ExamineXrt(*system, npu::FindXrtPlugin()),
+                          npu::ExamineRaw(*system)))
+        npu.push_back(std::move(f));
     if (!there && !npu_) npu.front().skipped = npu.front().ok = true;
     if (!xclbin_.empty())
       for (auto& f : npu::ExamineFiles(xclbin_, instructions_))

@@ -11,6 +11,7 @@
 #include "npu/encoder/array_design.h"
 #include "npu/encoder/array_session.h"
 #include "npu/host/doctor.h"
+#include "npu/host/raw_device.h"
 #include "npu/host/xrt_device.h"
 
 namespace sotto::npu {
@@ -60,6 +61,7 @@ class DeviceRunner : public EncoderRunner {
       : shared_(std::move(shared)), options_(std::move(options)) {}
 
   std::string name() const override { return shared_->device->name(); }
+  bool on_cpu() const override { return shared_->device->simulated(); }
   // The device's buffers are its own.
   size_t WorkBytes(const PackedEncoder&) const override { return 64; }
   void Run(const PackedEncoder& encoder, const float* mel, float* audio,
@@ -106,8 +108,7 @@ std::shared_ptr<SharedDevice> OpenNpu() {
   static std::weak_ptr<SharedDevice> open;
   const std::lock_guard lock(mutex);
   if (auto shared = open.lock()) return shared;
-  auto shared = std::make_shared<SharedDevice>(
-      OpenXrtDevice(LoadXrtPlugin(FindXrtPlugin())));
+  auto shared = std::make_shared<SharedDevice>(OpenThisNpu(*ThisSystem()));
   open = shared;
   return shared;
 }
@@ -141,7 +142,9 @@ std::unique_ptr<EncoderRunner> MakeDeviceRunner(
 std::unique_ptr<EncoderRunner> MakeDeviceRunner() {
   const auto system = ThisSystem();
   std::vector<Finding> found = ExamineMachine(*system);
-  found.push_back(ExamineXrt(*system, FindXrtPlugin()));
+  for (Finding& f :
+       EitherWay(ExamineXrt(*system, FindXrtPlugin()), ExamineRaw(*system)))
+    found.push_back(std::move(f));
   for (const Finding& f : found)
     if (!f.ok)
       Fail(ErrorCode::kUnsupported, "npu: {}: {}; see sotto doctor --npu",

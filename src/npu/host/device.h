@@ -29,6 +29,9 @@ enum class RunState : uint8_t {
   kNoResponse = 9,
 };
 std::string_view Name(RunState state);
+// Why a run ended so; empty for kCompleted. `timeout`: how long it was waited
+// for.
+std::string Explain(RunState state, std::chrono::milliseconds timeout);
 
 // Arguments of the kernel: opcode, instructions, their length, data.
 inline constexpr int kInstructionGroup = 1;

@@ -128,6 +128,11 @@ Finding CheckFirmware(const System& system, const std::string& pci) {
 
 }  // namespace
 
+std::string FindNpuNode(const System& system) {
+  const std::string npu1 = FindPci(system, kNpu1);
+  return npu1.empty() ? "" : FindNode(system, npu1);
+}
+
 std::vector<Finding> ExamineMachine(const System& system) {
   const std::string npu1 = FindPci(system, kNpu1);
   const std::string npu4 = npu1.empty() ? FindPci(system, kNpu4) : "";

@@ -14,6 +14,10 @@
 
 namespace sotto::npu {
 
+// The node that the driver made for this machine's npu1, "/dev/accel/accel0";
+// empty where there is none.
+std::string FindNpuNode(const System& system);
+
 // Points: kernel, pci, driver, node, access, memory-lock, firmware. Where there
 // is no NPU, `pci` says so and the points after it are skipped.
 std::vector<Finding> ExamineMachine(const System& system);

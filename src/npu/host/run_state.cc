@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
 #include "npu/host/device.h"
 
 namespace sotto::npu {
@@ -23,6 +25,28 @@ std::string_view Name(RunState state) {
       return "TIMEOUT";
     case RunState::kNoResponse:
       return "NORESPONSE";
+  }
+  return "unknown state";
+}
+
+std::string Explain(RunState state, std::chrono::milliseconds timeout) {
+  switch (state) {
+    case RunState::kCompleted:
+      return {};
+    case RunState::kError:
+      return "the firmware refused the instruction stream or the array raised "
+             "an error";
+    case RunState::kAbort:
+      return "the context died before the run";
+    case RunState::kTimeout:
+      return "the array made no progress";
+    case RunState::kRunning:
+    case RunState::kSubmitted:
+    case RunState::kQueued:
+    case RunState::kNew:
+      return fmt::format("not done after {} ms", timeout.count());
+    case RunState::kNoResponse:
+      return "the firmware does not answer";
   }
   return "unknown state";
 }
