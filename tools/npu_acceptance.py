@@ -40,11 +40,12 @@ class Untagged(Exception):
 
 
 def read_rows():
-    """[(id, class, what)] in the list's order."""
+    """[(id, class, what, why it is missed)] in the list's order; the last is
+    empty for rows that are met."""
     rows = []
     for line in ROWS.read_text().splitlines():
         if not line.startswith("#"):
-            rows.append(tuple(line.split("\t")))
+            rows.append(tuple((line.split("\t") + [""])[:4]))
     return rows
 
 
@@ -160,9 +161,14 @@ def run_program(entry, folder):
     return tests, text
 
 
+def on_hardware(name):
+    """A test that wants an NPU, or its tools."""
+    return "Hardware" in name.split(".")[0]
+
+
 def judge(tests, figures, row):
     """(result, result on a device) of one row."""
-    device = [t for t in tests if t["name"].startswith("Hardware")]
+    device = [t for t in tests if on_hardware(t["name"])]
     host = [t for t in tests if t not in device]
     on_device = ""
     if "H" in row[1]:
@@ -207,6 +213,7 @@ def collect(build, logs):
         mine = [f for i, f in figures if i == row[0]]
         result, on_device = judge(tests, mine, row)
         rows.append({"id": row[0], "class": row[1], "what": row[2],
+                     "why": row[3],
                      "result": result, "device": on_device, "figures": mine,
                      "tests": tests})
     ladder = []
@@ -272,6 +279,11 @@ def page(found):
             [row["id"], row["class"], cell(row["what"]), cell(result),
              "<br>".join(figures), "<br>".join(tags),
              names_cell(row["tests"])]) + " |")
+    missed = [row for row in rows if row["result"] == "missed"]
+    if missed:
+        lines += ["", "## Missed, and why", ""]
+        lines += [f"- **{row['id']}**: {row['why'] or 'not explained yet'}"
+                  for row in missed]
     lines += ["", "## Speed", "",
               "What row N9 lays side by side.", "",
               "| what | tag |", "| --- | --- |"]

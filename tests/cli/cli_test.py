@@ -60,6 +60,10 @@ class Case(unittest.TestCase):
             self.assertIn(part, lines[0])
         return lines[0]
 
+    def said(self, result):
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
 
 class Usage(Case):
     def test_help_and_version(self):
@@ -98,6 +102,18 @@ class Usage(Case):
     def test_unknown_model(self):
         self.fails(sotto("--model", "tiny.enn", JFK), 2, "tiny.en")
         self.fails(sotto("--model", self.tmp / "none", JFK), 2, "none")
+
+    def test_npu_reports(self):
+        self.assertIn(b"attention_64x64_v3", self.said(sotto("npu", "kernels")))
+        tiles = self.said(sotto("npu", "tiles")).decode()
+        self.assertIn("27648 tiles", tiles)
+        self.assertIn("projected", tiles)
+        picture = self.tmp / "launch.svg"
+        table = self.said(sotto("npu", "launch", "--svg", picture)).decode()
+        self.assertIn("modelled", table)
+        self.assertIn("one submission", table)
+        self.assertTrue(picture.read_text().startswith("<svg"))
+        self.fails(sotto("npu", "tile"), 2, "did you mean 'tiles'")
 
     def test_completion_and_man(self):
         for kind in ("bash", "zsh", "fish", "man"):

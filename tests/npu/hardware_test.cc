@@ -17,6 +17,7 @@
 #include "npu/design/designs.h"
 #include "npu/emit/build.h"
 #include "npu/emit/fake_tools.h"
+#include "npu/encoder/device_runner.h"
 #include "npu/host/doctor.h"
 #include "npu/host/mock_xrt.h"
 #include "npu/host/xrt_device.h"
@@ -250,8 +251,9 @@ TEST(HardwareTools, R12N10PeanoAndAieccMakeAPackage) {
             RowTag::kMeasured);
 }
 
-// The product's own way: base with --device npu, against the CPU's f32.
-class HardwareEncoder : public testing::Test {
+// The product's own way: base with --device npu, against the CPU's f32, on
+// packages built here or, without the tools, on those that are installed.
+class HardwareEncoder : public testing::TestWithParam<EncoderPrecision> {
  protected:
   struct Encoded {
     std::vector<float> audio;
@@ -266,32 +268,59 @@ class HardwareEncoder : public testing::Test {
     return {{model.audio().begin(), model.audio().end()},
             model.times().ms[0] - before};
   }
+  static EngineOptions OnDevice() {
+    const bool int8 = GetParam() == EncoderPrecision::kInt8;
+    EngineOptions options{.profile = int8 ? "npu-int8" : "npu-bf16",
+                          .device = "npu"};
+    if (!ProbeEnvironment().CanBuild()) return options;
+    const fs::path packages = fs::path(testing::TempDir()) / "npu-packages";
+    BuildPackage(PackageDesign(GetParam()), ProbeEnvironment(),
+                 {.folder = packages / PackageName(GetParam())});
+    options.npu_runner =
+        MakeDeviceRunner(std::make_shared<SharedDevice>(
+                             OpenXrtDevice(LoadXrtPlugin(PluginOfThisBuild()))),
+                         {.packages = packages});
+    return options;
+  }
 };
 
-TEST_F(HardwareEncoder, E2N7N8Base) {
+TEST_P(HardwareEncoder, E2N7N8Base) {
   if (const auto obstacle = Obstacle(); !obstacle.empty())
     GTEST_SKIP() << obstacle;
   const auto folder = RealModel("base");
   const auto mel = TestData("oracle/numeric/jfk-mel80.safetensors");
   if (!folder || !mel) GTEST_SKIP() << "no model base or no SOTTO_TEST_DATA";
   const std::vector<float> window = Numbers(*mel).Floats("mel");
-  Engine cpu(*folder, {.profile = "cpu-f32"}), npu(*folder, {.device = "npu"});
+  Engine cpu(*folder, {.profile = "cpu-f32"}), npu(*folder, OnDevice());
+  // No package, or no scales for int8.
   if (!npu.fallback().empty()) GTEST_SKIP() << npu.fallback();
   const Encoded want = Encode(cpu, window), got = Encode(npu, window);
   ASSERT_EQ(npu.fallback(), "");
-  const std::string device = npu.encoder_device();
+  const bool int8 = GetParam() == EncoderPrecision::kInt8;
+  const std::string device =
+      fmt::format("{} on {}", npu.profile().name, npu.encoder_device());
   const double cosine = Cosine(got.audio, want.audio);
-  EXPECT_GE(cosine, 0.999);
-  ReportRow("E2", fmt::format("cosine {:.5f} on {}", cosine, device),
+  EXPECT_GE(cosine, int8 ? 0.995 : 0.999);
+  ReportRow("E2", fmt::format("cosine {:.5f}, {}", cosine, device),
             RowTag::kMeasured);
-  ReportRow("N7",
-            fmt::format("encoder {:.1f} ms on {}, want 45", got.ms, device),
-            RowTag::kMeasured, got.ms <= 45);
+  const double wanted_ms = int8 ? 28 : 45;
+  ReportRow(
+      "N7",
+      fmt::format("encoder {:.1f} ms, {}, want {}", got.ms, device, wanted_ms),
+      RowTag::kMeasured, got.ms <= wanted_ms);
   ReportRow("N8",
-            fmt::format("encoder {:.1f} ms on {}, {:.1f} ms f32 on its CPU",
+            fmt::format("encoder {:.1f} ms, {}; f32 on its CPU {:.1f} ms",
                         got.ms, device, want.ms),
             RowTag::kMeasured);
 }
+
+INSTANTIATE_TEST_SUITE_P(Device, HardwareEncoder,
+                         testing::Values(EncoderPrecision::kBF16,
+                                         EncoderPrecision::kInt8),
+                         [](const auto& of) {
+                           return of.param == EncoderPrecision::kInt8 ? "Int8"
+                                                                      : "Bf16";
+                         });
 
 }  // namespace
 }  // namespace sotto::npu

@@ -339,6 +339,7 @@ TEST(NpuKernels, K8GeluTableIsTheFormula) {
   Bytes zero(2048), biased(2048);
   Call("gelu_bias_i8", {big.data(), zero.data(), biased.data()}, {2048});
   EXPECT_EQ(biased, big_out);
+  ReportRow("K8", "all 256 codes as the formula", RowTag::kMeasured);
 }
 
 TEST(NpuKernels, K10LayerNorm256IsTheFormula) {
@@ -365,6 +366,7 @@ TEST(NpuKernels, K10LayerNorm256IsTheFormula) {
           << "seed " << seed << " element " << i;
     }
   }
+  ReportRow("K10", "200 rows equal in every bit", RowTag::kMeasured);
 }
 
 // The packed product in 64-bit arithmetic.
@@ -397,6 +399,8 @@ TEST(NpuKernels, K14PackedMatmulsEqualTheReferenceAndKeepTheirInputs) {
       ASSERT_EQ(out, ReferenceMatmul(ab, n)) << n;
     }
   }
+  ReportRow("K14", "50 products of each size equal in every bit",
+            RowTag::kMeasured);
 }
 
 TEST(NpuKernels, K14OnASmallStackOnlyThePublishedOneClobbers) {

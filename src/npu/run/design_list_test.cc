@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "npu/run/design_list.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
 
 #include <cstring>
 
+#include "acceptance_row.h"
 #include "base/error.h"
 #include "npu/design/planner.h"
 #include "npu/kernels/kernel.h"
@@ -125,6 +127,10 @@ TEST(Designs, R7N11StreamHasThePublishedNumbers) {
     used += b.bytes;
   }
   EXPECT_EQ(used, 512 * 1024);
+  ReportRow("N11",
+            fmt::format("{} bytes in and out, {} elements in 24 chunks",
+                        plan.config.host_buffer_bytes[0], rows * 2),
+            RowTag::kMeasured);
 }
 
 // T9: a core never ends.
