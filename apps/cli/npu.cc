@@ -18,7 +18,7 @@
 #include "npu/emit/mlir.h"
 #include "npu/encoder/array_runner.h"
 #include "npu/encoder/device_runner.h"
-#include "npu/host/xrt_device.h"
+#include "npu/host/raw_device.h"
 #include "npu/run/design_list.h"
 #include "npu/run/kernel_run.h"
 #include "npu/run/launch.h"
@@ -280,11 +280,7 @@ class NpuCommand : public Command {
     if (device_ == "sim") return std::make_unique<npu::SimDevice>(Sim());
     if (device_ != "npu")
       Fail(ErrorCode::kBadInput, "--device is {}, want sim or npu", device_);
-    const auto plugin = npu::FindXrtPlugin();
-    if (plugin.empty())
-      Fail(ErrorCode::kUnsupported,
-           "npu: libsotto_xrt.so was not built; see sotto doctor --npu");
-    return npu::OpenXrtDevice(npu::LoadXrtPlugin(plugin));
+    return npu::OpenThisNpu(*npu::ThisSystem());
   }
 
   int RunOne(const npu::KernelInfo& kernel) const {

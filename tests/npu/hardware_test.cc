@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Rows that want a real NPU (class H). Where there is none, Hardware.* are
-// skipped by name; where there is one, with XRT, Peano and aiecc, each builds
+// skipped by name; where there is one, with Peano and aiecc, each builds
 // what it needs, runs it through the host's interface and compares every byte.
 // Rehearsal.* do the same with made-up tools, XRT a mock and the simulator for
 // an array, so that what only a device runs is known to run.
@@ -20,6 +20,7 @@
 #include "npu/encoder/device_runner.h"
 #include "npu/host/doctor.h"
 #include "npu/host/mock_xrt.h"
+#include "npu/host/raw_device.h"
 #include "npu/host/xrt_device.h"
 #include "npu/run/design_list.h"
 #include "npu/run/kernel_run.h"
@@ -32,15 +33,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A device behind XRT, and packages for it.
+// A device, and packages for it.
 class Bench {
  public:
   virtual ~Bench() = default;
-  virtual const SottoXrtApi& api() = 0;
+  virtual std::unique_ptr<Device> Open() = 0;
+  virtual const SottoXrtApi* xrt() = 0;  // null: without XRT
   virtual Package Built(const Design& design) = 0;
 
   Device& device() {
-    if (!device_) device_ = OpenXrtDevice(api());
+    if (!device_) device_ = Open();
     return *device_;
   }
   KernelRunResult Run(const char* kernel, const KernelDesign& design) {
@@ -69,7 +71,8 @@ Package BuildAndOpen(const Design& design, const Environment& environment,
 class MockBench : public Bench {
  public:
   ~MockBench() override { device_.reset(); }  // before the mock
-  const SottoXrtApi& api() override { return mock_.api(); }
+  std::unique_ptr<Device> Open() override { return OpenXrtDevice(*xrt()); }
+  const SottoXrtApi* xrt() override { return &mock_.api(); }
   // The array behaves as the design built last.
   Package Built(const Design& design) override {
     Package package =
@@ -96,10 +99,19 @@ fs::path PluginOfThisBuild() {
   return fs::exists(plugin) ? plugin : FindXrtPlugin();
 }
 
+// Through XRT where there is one, else through the driver.
+std::unique_ptr<Device> OpenReal() {
+  const fs::path plugin = PluginOfThisBuild();
+  return plugin.empty() ? OpenThisNpu(*ThisSystem())
+                        : OpenXrtDevice(LoadXrtPlugin(plugin));
+}
+
 class RealBench : public Bench {
  public:
-  const SottoXrtApi& api() override {
-    return LoadXrtPlugin(PluginOfThisBuild());
+  std::unique_ptr<Device> Open() override { return OpenReal(); }
+  const SottoXrtApi* xrt() override {
+    const fs::path plugin = PluginOfThisBuild();
+    return plugin.empty() ? nullptr : &LoadXrtPlugin(plugin);
   }
   Package Built(const Design& design) override {
     std::string name = design.name;
@@ -116,8 +128,10 @@ std::string Obstacle() {
     if (f.ok) continue;
     return f.id == "pci" ? "no device" : "a device, but " + f.detail;
   }
-  const Finding xrt = ExamineXrt(*system, PluginOfThisBuild());
-  return xrt.ok ? "" : "a device, but " + xrt.detail;
+  for (const Finding& f :
+       EitherWay(ExamineXrt(*system, PluginOfThisBuild()), ExamineRaw(*system)))
+    if (!f.ok) return "a device, but " + f.detail;
+  return {};
 }
 
 // --- what is done on either -------------------------------------------------
@@ -165,7 +179,7 @@ void DoctorsRun(Bench& bench) {
                package.xclbin.string(), package.instructions};
   run.input = RandomBytes(16 * 4096, 1);
   run.want = run.input;
-  const auto findings = ExamineRun(bench.api(), run);
+  const auto findings = ExamineRun(*bench.xrt(), run);
   EXPECT_TRUE(Healthy(findings)) << ToText(findings);
 }
 
@@ -223,7 +237,10 @@ TEST_F(Hardware, N1TimeOfATile) {
             RowTag::kMeasured);
 }
 
-TEST_F(Hardware, R3DoctorsRun) { DoctorsRun(bench_); }
+TEST_F(Hardware, R3DoctorsRun) {
+  if (bench_.xrt() == nullptr) GTEST_SKIP() << "a device, but no XRT";
+  DoctorsRun(bench_);
+}
 
 TEST_F(Hardware, R12PackagesLoad) { bench_.Run("passthrough_u8", {}); }
 
@@ -276,10 +293,8 @@ class HardwareEncoder : public testing::TestWithParam<EncoderPrecision> {
     const fs::path packages = fs::path(testing::TempDir()) / "npu-packages";
     BuildPackage(PackageDesign(GetParam()), ProbeEnvironment(),
                  {.folder = packages / PackageName(GetParam())});
-    options.npu_runner =
-        MakeDeviceRunner(std::make_shared<SharedDevice>(
-                             OpenXrtDevice(LoadXrtPlugin(PluginOfThisBuild()))),
-                         {.packages = packages});
+    options.npu_runner = MakeDeviceRunner(
+        std::make_shared<SharedDevice>(OpenReal()), {.packages = packages});
     return options;
   }
 };
