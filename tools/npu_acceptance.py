@@ -32,7 +32,7 @@ RUNGS = ("passthrough", "add", "matmul", "LayerNorm", "softmax", "GELU",
          "attention", "layer", "encoder")
 FIGURE = re.compile(r"row ([KREN]\d{1,2}): (.+) \((%s)\)(, missed)?" %
                     "|".join(TAGS))
-TIME_LIMIT_S = 1800
+TIME_LIMIT_S = 7200  # with SOTTO_TEST_FULL
 
 
 class Untagged(Exception):

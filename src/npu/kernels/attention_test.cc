@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // K5 on real data: Q, K and V of Whisper-base's encoder on real speech, all
 // layers and heads, 1500 positions and the masked tail behind them.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "acceptance_row.h"
 #include "npu/kernels/kernel_testing.h"
 #include "stage_runner.h"
 
@@ -147,7 +149,8 @@ class NpuAttention : public testing::Test {
 
   // Worst cosine and relative error over all heads.
   template <typename RunHead>
-  void CheckHeads(double cosine, double error, const RunHead& run) {
+  void CheckHeads(const char* type, double cosine, double error,
+                  const RunHead& run) {
     Agreement worst{1, 0};
     Moves moves;
     for (const Layer& layer : *layers_) {
@@ -163,8 +166,11 @@ class NpuAttention : public testing::Test {
         worst.relative_rms = std::max(worst.relative_rms, a.relative_rms);
       }
     }
-    RecordProperty("worst_cosine", std::to_string(worst.cosine));
-    RecordProperty("worst_relative_rms", std::to_string(worst.relative_rms));
+    ReportRow("K5",
+              fmt::format("{}: worst cosine {:.6f}, worst error {:.2f} %, of 6 "
+                          "layers x 8 heads",
+                          type, worst.cosine, 100 * worst.relative_rms),
+              RowTag::kMeasured);
     const double share =
         static_cast<double>(moves.moved) / static_cast<double>(moves.seen);
     RecordProperty("rescale_share", std::to_string(share));
@@ -176,7 +182,7 @@ class NpuAttention : public testing::Test {
 };
 
 TEST_F(NpuAttention, K5Bf16OnRealHeads) {
-  CheckHeads(0.9999, 0.01,
+  CheckHeads("bf16", 0.9999, 0.01,
              [](const auto& q, const auto& k, const auto& v, Moves* moves) {
                const auto narrow = [](double x) { return NearestBf16(x); };
                const auto qs = Tiles<uint16_t>(
@@ -203,7 +209,7 @@ double AbsMax(const std::vector<double>& x) {
 }
 
 TEST_F(NpuAttention, K5Int8OnRealHeads) {
-  CheckHeads(0.999, 0.04,
+  CheckHeads("int8", 0.999, 0.04,
              [](const auto& q, const auto& k, const auto& v, Moves* moves) {
                // The smallest scales whose product, with the softmax's own, is
                // a power of two.
