@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 #include <set>
 
 #include "npu/design/draft.h"
@@ -28,6 +29,7 @@ struct Channel {
   };
   std::deque<Task> open;  // pushed, not known to be done
   bool controller = false;
+  bool waited = false;  // its oldest task, to make room
 };
 
 class Sequencer {
@@ -177,6 +179,7 @@ class Sequencer {
     }
     AddWait(key, 1);
     Retire(key, channel);
+    channel->waited = true;
     return true;
   }
 
@@ -216,7 +219,11 @@ class Sequencer {
       if (id >= 0) return id;
       bool waited = false;
       for (auto& [key, channel] : channels_) {
-        if (std::get<0>(key) != tile || waited) continue;
+        // Only what gives back descriptors that this channel may use.
+        if (waited || std::get<0>(key) != tile ||
+            (KindOf(tile) == TileKind::kMem &&
+             std::get<2>(key) % 2 != end.channel % 2))
+          continue;
         waited = WaitForOldest(key, &channel);
       }
       if (waited) continue;
@@ -339,6 +346,8 @@ class Sequencer {
       const auto tokens =
           std::count_if(channel.open.begin(), channel.open.end(),
                         [](const Channel::Task& task) { return task.token; });
+      // Waited for already, where descriptors or the queue ran out.
+      if (tokens == 0 && channel.waited) continue;
       if (tokens == 0) {
         Refuse(draft_, fmt::format("wait for fifo {}: no task with a token is "
                                    "open there",
@@ -370,6 +379,7 @@ class Sequencer {
   // The end of the FIFO that has tasks with tokens; the consumer's rather.
   Key WaitedEnd(const Fifo& fifo) {
     Key producer{};
+    std::optional<Key> waited;
     for (int i = static_cast<int>(fifo.consumers.size()) - 1; i >= -1; --i) {
       const End& end = draft_.EndOf(fifo, i);
       const Key key{end.spec->tile, end.direction, end.channel};
@@ -379,9 +389,10 @@ class Sequencer {
                       [](const Channel::Task& task) { return task.token; })) {
         return key;
       }
+      if (found != channels_.end() && found->second.waited) waited = key;
       producer = key;
     }
-    return producer;
+    return waited.value_or(producer);
   }
 
   void AddWait(const Key& key, int columns) {

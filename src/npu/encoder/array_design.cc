@@ -18,27 +18,24 @@ constexpr int64_t kSumsBytes = kTile * kTile * 4;
 constexpr int kKeys = 32;  // in an element, with their values
 constexpr int64_t kScratchBytes = 12 * kKeys * 4;
 
-// How a core's 64 KB are shared out. bf16: an element of activations is 16
-// rows. int8: 32, and attention's scratch is the half of the result's element
-// that Q leaves free.
+// How a core's 64 KB are shared out. int8: attention's scratch is the half of
+// the result's element that Q leaves free.
 struct Budget {
-  int rows_a;
-  int depth_a;
-  int64_t bytes_a;
+  int64_t control_bytes;
   int64_t params_at;  // in the work area, behind the sums
   int64_t params_bytes;
   int64_t work_bytes;
 
   explicit Budget(const ArrayLayout& l)
-      : rows_a(l.int8() ? 32 : 16),
-        depth_a(l.int8() ? 2 : 4),
-        bytes_a(rows_a * kTile * 2),
+      : control_bytes(kControlBytes + l.header_blocks() * kFlagBytes),
         params_at(kSumsBytes),
         params_bytes(l.header_blocks() * kBlockParams),
         work_bytes(std::max(kStateBytes + (l.int8() ? 0 : kScratchBytes),
                             params_at + params_bytes)) {}
-  int parts() const { return kTile / rows_a; }  // elements of a slot
 };
+// While rows are normalised: their sums, then the tile that is kept of them.
+constexpr int64_t kKeptAt = kTile / 4 * 2 * 32 * 4;
+static_assert(kKeptAt + kSlotBytes <= kSumsBytes);
 
 // The deepest kernel needs 256 bytes under the 96 of the start-up code.
 constexpr int64_t kStackBytes = 512;
@@ -46,8 +43,8 @@ constexpr int64_t kSlotWords = kSlotBytes / 4;
 constexpr int kMaxRuns = 256;  // of a task
 // Of L2: a ring of chunks with activations of a row of cores, filled from DDR
 // once and sent for each block that needs them, while others are filled.
-constexpr int kChunks = 3;
-constexpr int kChunkSlots = 16;
+constexpr int kChunks = 6;
+constexpr int kChunkSlots = 8;
 constexpr int64_t kChunkBytes = kChunkSlots * kSlotBytes;
 // Sizes of a shim's dimension end at 1023.
 constexpr int64_t kRun = 512;
@@ -59,19 +56,20 @@ std::string Name(const char* what, int i) {
 std::string ChunkName(const char* what, int row, int chunk) {
   return fmt::format("{}{}_{}", what, row, chunk);
 }
-FifoEnd ByTasks(TileId tile) {
+// A mem tile's channels of either parity have half of its descriptors each.
+FifoEnd ByTasks(TileId tile, int channel) {
   FifoEnd end = At(tile);
   end.by_tasks = true;
+  end.channel = channel;
   return end;
 }
 
-void Connect(Design* d, const Budget& b) {
+void Connect(Design* d) {
   for (int i = 0; i < kColumns; ++i) {
     const TileId mem{i, kMemRow};
-    std::vector<FifoEnd> row = CoreRow(i, b.depth_a);
-    for (FifoEnd& core : row) core.element_bytes = b.bytes_a;
-    d->Connect(Name("a_in", i), At({i, kShimRow}), {ByTasks(mem)}, kSlotBytes);
-    d->Connect(Name("a", i), ByTasks(mem), row, kSlotBytes);
+    d->Connect(Name("a_in", i), At({i, kShimRow}), {ByTasks(mem, 1)},
+               kSlotBytes);
+    d->Connect(Name("a", i), ByTasks(mem, 2), CoreRow(i), kSlotBytes);
     for (int chunk = 0; chunk < kChunks; ++chunk) {
       d->buffers.push_back(
           {ChunkName("chunk", i, chunk), mem, kChunkBytes, {}});
@@ -119,8 +117,12 @@ class Program {
     Add({Call(int8_ ? "layer_norm_apply" : "layer_norm_apply_bf16", apply),
          EndLoop()});
     Attend();
-    // The next block's parameters take the place of this one's.
+    // The next block's flags and parameters take the place of this one's.
     Add({Release(c_),
+         Call("passthrough_u8",
+              {Memory(control_, kControlBytes + kFlagBytes),
+               Memory(control_, kControlBytes),
+               Constant(b_.control_bytes - kControlBytes - kFlagBytes)}),
          Call("passthrough_u8", {Memory(work_, b_.params_at + kBlockParams),
                                  Memory(work_, b_.params_at),
                                  Constant(b_.params_bytes - kBlockParams)}),
@@ -130,7 +132,7 @@ class Program {
 
   std::vector<StaticBuffer> Buffers(TileId tile) const {
     return {{work_, tile, b_.work_bytes, {}},
-            {control_, tile, kControlBytes, {}}};
+            {control_, tile, b_.control_bytes, {}}};
   }
 
  private:
@@ -138,63 +140,64 @@ class Program {
     ops_.insert(ops_.end(), more.begin(), more.end());
   }
   Arg Word(int word) const { return Parameter(control_, 4 * word); }
+  Arg Flag(int flag) const {
+    return Parameter(control_, kControlBytes + 4 * flag);
+  }
 
   void Header() {
     Add({Acquire(w_, 2),
          Call("passthrough_u8",
-              {Element(w_), Memory(control_), Constant(kControlBytes)}),
+              {Element(w_), Memory(control_), Constant(b_.control_bytes)}),
          Call("passthrough_u8",
-              {Element(w_, 0, kControlBytes), Memory(work_, b_.params_at),
+              {Element(w_, 0, b_.control_bytes), Memory(work_, b_.params_at),
                Constant(b_.params_bytes)}),
          Release(w_, 2)});
   }
 
+  // The tile of the first block that is this column's own is kept on the way.
   void Stats() {
-    Add({LoopBy(Word(kStatsTiles))});
-    for (int part = 0; part < b_.parts(); ++part) {
-      Add({Acquire(a_),
-           Call("layer_norm_stats",
-                {Element(a_), Memory(work_, part * b_.rows_a * 16 * 4),
-                 Constant(b_.rows_a), Constant(kTile), Index(), Word(kWidth)}),
-           Release(a_)});
+    Add({LoopBy(Word(kStatsPairs))});
+    for (int tile = 0; tile < 2; ++tile) {
+      const Arg step = Constant(tile).PerTrip(2);
+      Add({Acquire(a_), Call("layer_norm_stats",
+                             {Element(a_), Memory(work_), Constant(kTile),
+                              Constant(kTile), step, Word(kWidth)})});
+      if (tile == column_ % 2)
+        Add({Call("keep_u8", {Element(a_), Memory(work_, kKeptAt),
+                              Constant(kSlotBytes), step, Constant(column_)})});
+      Add({Release(a_)});
     }
     Add({EndLoop()});
   }
 
   void Product() {
     Add({LoopBy(Word(kKTrips))});
-    for (int element = 0; element < 2; ++element) {
-      Add({Acquire(w_)});
-      for (int part = 0; part < b_.parts(); ++part) {
-        Add({Acquire(a_),
-             Call(int8_ ? "gemm_i8" : "gemm_bf16",
-                  {Element(a_), Element(w_),
-                   Memory(work_, part * b_.rows_a * kTile * 4),
-                   Constant(b_.rows_a), Constant(int8_ ? 2 * kTile : kTile),
-                   Constant(kTile), element == 0 ? Index() : Constant(1)}),
-             Release(a_)});
-      }
-      Add({Release(w_)});
-    }
+    for (int element = 0; element < 2; ++element)
+      Add({Acquire(w_), Acquire(a_),
+           Call(int8_ ? "gemm_i8" : "gemm_bf16",
+                {Element(a_), Element(w_), Memory(work_), Constant(kTile),
+                 Constant(int8_ ? 2 * kTile : kTile), Constant(kTile),
+                 element == 0 ? Index() : Constant(1)}),
+           Release(a_), Release(w_)});
     Add({EndLoop()});
   }
 
   // Four tiles come by, one for each column: residuals, rows to normalise, Q.
   void Pick() {
     const auto skip = [this](int tiles) {
-      Add({Loop(tiles * b_.parts()), Acquire(a_), Release(a_), EndLoop()});
+      Add({Loop(tiles), Acquire(a_), Release(a_), EndLoop()});
     };
-    Add({LoopBy(Word(kPick))});
+    Add({LoopBy(Flag(kPick))});
     skip(column_);
-    for (int part = 0; part < b_.parts(); ++part) {
-      Add({Acquire(a_),
-           Call("passthrough_u8",
-                {Element(a_), Element(c_, 0, part * b_.bytes_a),
-                 Constant(b_.bytes_a)}),
-           Release(a_)});
-    }
+    Add({Acquire(a_),
+         Call("passthrough_u8",
+              {Element(a_), Element(c_), Constant(kSlotBytes)}),
+         Release(a_)});
     skip(kArrayColumns - 1 - column_);
-    Add({EndLoop()});
+    Add({EndLoop(), LoopBy(Flag(kKept)),
+         Call("passthrough_u8",
+              {Memory(work_, kKeptAt), Element(c_), Constant(kSlotBytes)}),
+         EndLoop()});
   }
 
   // Trip t of the loop takes a tile of keys: two elements. `block` is t for
@@ -326,55 +329,87 @@ class Order {
     }
   }
 
-  // A part of a chunk, further by `every` each run.
+  // A part of a chunk from `offset` on, further by `every` each run.
   struct Send {
     size_t piece = 0;
     int64_t bytes = 0;
     int64_t every = 0;
+    int64_t offset = 0;
   };
-  // What a row of cores gets: each piece into the next chunk; then `sends` of
-  // them, `runs` times. A chunk is taken with its first send and free after its
-  // last one.
-  void Stage(int r, const std::vector<Step>& pieces,
-             const std::vector<Send>& sends, int runs) {
-    std::vector<int> chunks;
+  // Sends one after the other, all of them `runs` times.
+  struct Round {
+    std::vector<Send> sends;
+    int runs = 1;
+    bool Has(size_t piece) const {
+      return std::any_of(sends.begin(), sends.end(),
+                         [piece](auto& send) { return send.piece == piece; });
+    }
+  };
+  // What a row of cores gets: pieces, each into the next chunk, then rounds of
+  // sends. A chunk is taken with its first send in a round and let go of with
+  // the last one; after all of them it is free.
+  struct Staged {
+    std::vector<Step> from;  // the pieces as the host's buffers have them
+    std::vector<Step> pieces;
+    std::vector<Round> rounds;
+    std::vector<int> chunks{};
+  };
+  void Stage(int r, Staged staged) {
+    Take(r, &staged);
+    for (size_t i = 0; i < staged.rounds.size(); ++i) SendRound(r, staged, i);
+  }
+  void Take(int r, Staged* staged) {
+    const std::vector<Step>& from = staged->from;
+    const std::vector<Step>& pieces = staged->pieces;
+    std::vector<int>& chunks = staged->chunks;
     for (size_t i = 0; i < pieces.size(); ++i) {
       chunks.push_back(next_[r]);
       next_[r] = (next_[r] + 1) % kChunks;
     }
-    Step in = pieces.front();
+    Step in = from.front();
     in.fifo = Name("a_in", r);
-    in.more.assign(pieces.begin() + 1, pieces.end());
+    in.more.assign(from.begin() + 1, from.end());
     d_.sequence.push_back(in);
     Step take{.fifo = in.fifo, .end = 0};
     for (size_t i = 0; i < pieces.size(); ++i) {
       Step& part = i == 0 ? take : take.more.emplace_back();
+      int times = 0;
+      for (const Round& round : staged->rounds)
+        times += round.Has(i) ? round.runs : 0;
       part.buffer = ChunkName("chunk", r, chunks[i]);
       part.words = pieces[i].words;
       // As often as the chunk was sent the last time.
       part.acquire = ChunkName("free", r, chunks[i]);
-      part.acquire_value = std::exchange(sent_[r][chunks[i]], runs);
+      part.acquire_value = std::exchange(sent_[r][chunks[i]], times);
       part.release = ChunkName("full", r, chunks[i]);
-      part.release_value = runs;
+      part.release_value = times;
     }
     d_.sequence.push_back(take);
-    Step send{.fifo = Name("a", r), .runs = runs};
-    for (size_t i = 0; i < sends.size(); ++i) {
+  }
+  void SendRound(int r, const Staged& staged, size_t index) {
+    const Round& round = staged.rounds[index];
+    Step send{.fifo = Name("a", r), .runs = round.runs};
+    for (size_t i = 0; i < round.sends.size(); ++i) {
+      const Send& what = round.sends[i];
       Step& part = i == 0 ? send : send.more.emplace_back();
-      const int chunk = chunks[sends[i].piece];
+      const int chunk = staged.chunks[what.piece];
       part.buffer = ChunkName("chunk", r, chunk);
-      part.words = sends[i].bytes / 4;
-      if (sends[i].every > 0) part.iteration = Every(runs, sends[i].every);
-      const auto same = [&](const Send& s) {
-        return s.piece == sends[i].piece;
-      };
-      const auto at = sends.begin() + static_cast<std::ptrdiff_t>(i);
-      if (std::none_of(sends.begin(), at, same))
+      part.offset = what.offset;
+      part.words = what.bytes / 4;
+      if (what.every > 0) part.iteration = Every(round.runs, what.every);
+      const auto same = [&](const Send& s) { return s.piece == what.piece; };
+      const auto at = round.sends.begin() + static_cast<std::ptrdiff_t>(i);
+      if (std::none_of(round.sends.begin(), at, same))
         part.acquire = ChunkName("full", r, chunk);
-      if (std::none_of(at + 1, sends.end(), same))
+      if (std::none_of(at + 1, round.sends.end(), same))
         part.release = ChunkName("free", r, chunk);
     }
     d_.sequence.push_back(send);
+  }
+
+  void Stage(int r, const std::vector<Step>& pieces,
+             const std::vector<Send>& sends) {
+    Stage(r, {pieces, pieces, {{sends, 1}}});
   }
 
   // A product's first operand in chunks.
@@ -394,35 +429,71 @@ class Order {
     return sends;
   }
 
+  // Of the row of tiles that is added, as it lies in chunks.
+  static std::vector<Step> Residuals(const Phase& p, int row) {
+    std::vector<Step> pieces;
+    if (!p.adds) return pieces;
+    for (int c = 0; c < p.residual.columns; c += kChunkSlots)
+      pieces.push_back(Linear(p.residual, row, c,
+                              std::min(kChunkSlots, p.residual.columns - c)));
+    return pieces;
+  }
+
   void Product(const Phase& p) {
     // What leaves no chunk to fill meanwhile is faster read again.
-    const bool fits = Pieces(p, 0).size() == 1 &&
-                      (!p.adds || p.residual.columns <= kChunkSlots);
+    const bool fits =
+        Pieces(p, 0).size() + Residuals(p, 0).size() < size_t{kChunks};
     for (int m = 0; m < l_.row_blocks; ++m) {
+      if (fits) {
+        Whole(p, m);
+        continue;
+      }
       // Where a row takes more tasks than a queue holds, results need somewhere
       // to go first.
-      if (!fits) Results(p, m);
-      if (fits) {
-        for (int r = 0; r < kArrayRows; ++r) Whole(p, m * kArrayRows + r, r);
-      } else {
-        for (int block = 0; block < p.blocks(); ++block) Block(p, m, block);
-      }
-      if (fits) Results(p, m);
+      Results(p, m);
+      for (int block = 0; block < p.blocks(); ++block) Block(p, m, block);
     }
   }
   void Results(const Phase& p, int m) {
     for (const Target& target : p.targets) Out(target, m);
   }
   // A row of tiles stays while all blocks are made.
-  void Whole(const Phase& p, int row, int r) {
-    std::vector<Step> pieces = Pieces(p, row);
-    std::vector<Send> sends = Once(pieces);
-    if (p.adds) {
-      sends.push_back({pieces.size(), kArrayColumns * kSlotBytes,
-                       kArrayColumns * kSlotBytes});
-      pieces.push_back(Linear(p.residual, row, 0, p.residual.columns));
+  Staged WholeRow(const Phase& p, int row) const {
+    Staged staged;
+    staged.pieces = Pieces(p, row);
+    staged.from = {Operand(p.a, row, p.k_tiles)};
+    const std::vector<Send> operand = Once(staged.pieces);
+    const size_t first = staged.pieces.size();
+    for (const Step& piece : Residuals(p, row)) staged.pieces.push_back(piece);
+    if (p.adds)
+      staged.from.push_back(Linear(p.residual, row, 0, p.residual.columns));
+    constexpr int64_t kBlockBytes = kArrayColumns * kSlotBytes;
+    if (staged.pieces.size() <= first + 1) {
+      staged.rounds = {{operand, p.blocks()}};
+      if (p.adds)
+        staged.rounds[0].sends.push_back({first, kBlockBytes, kBlockBytes});
+      return staged;
     }
-    Stage(r, pieces, sends, p.blocks());
+    for (int block = 0; block < p.blocks(); ++block) {
+      const int column = block * kArrayColumns;
+      Round& one = staged.rounds.emplace_back(Round{operand, 1});
+      one.sends.push_back({first + static_cast<size_t>(column / kChunkSlots),
+                           kBlockBytes, 0, column % kChunkSlots * kSlotBytes});
+    }
+    return staged;
+  }
+  // Rounds of all rows in turn: weights go to all of them.
+  void Whole(const Phase& p, int m) {
+    std::vector<Staged> rows;
+    for (int r = 0; r < kArrayRows; ++r) {
+      rows.push_back(WholeRow(p, m * kArrayRows + r));
+      Take(r, &rows.back());
+      SendRound(r, rows.back(), 0);
+    }
+    Results(p, m);
+    for (size_t i = 1; i < rows[0].rounds.size(); ++i)
+      for (int r = 0; r < kArrayRows; ++r)
+        SendRound(r, rows[static_cast<size_t>(r)], i);
   }
   // For one block, then again for the next. Rows take turns, since a row whose
   // queue is full goes on only with the others: weights go to all of them.
@@ -431,30 +502,34 @@ class Order {
     for (size_t i = 0; i < pieces; ++i)
       for (int r = 0; r < kArrayRows; ++r) {
         const Step piece = Pieces(p, m * kArrayRows + r)[i];
-        Stage(r, {piece}, Once({piece}), 1);
+        Stage(r, {piece}, Once({piece}));
       }
     for (int r = 0; p.adds && r < kArrayRows; ++r) {
       const Step residual = Linear(p.residual, m * kArrayRows + r,
                                    block * kArrayColumns, kArrayColumns);
-      Stage(r, {residual}, Once({residual}), 1);
+      Stage(r, {residual}, Once({residual}));
     }
   }
 
-  // Each row of tiles twice: for its sums, to be normalised.
+  // Each row of tiles for its sums, then to be normalised, but for the first
+  // block, which the cores have kept.
   void Norm(const Phase& p) {
     for (int m = 0; m < l_.row_blocks; ++m) {
       for (int r = 0; r < kArrayRows; ++r) {
         std::vector<Step> pieces;
-        std::vector<Send> sums;
+        std::vector<Send> sends;
         for (int c = 0; c < p.a.columns; c += kChunkSlots) {
           const int all = std::min(kChunkSlots, p.a.columns - c);
-          sums.push_back(
-              {pieces.size(), std::min(all, p.k_tiles - c) * kSlotBytes, 0});
+          sends.push_back(
+              {pieces.size(), std::min(all, p.k_tiles - c) * kSlotBytes});
           pieces.push_back(Linear(p.a, m * kArrayRows + r, c, all));
         }
-        std::vector<Send> sends = sums;
-        for (const Send& send : Once(pieces)) sends.push_back(send);
-        Stage(r, pieces, sends, 1);
+        for (size_t i = 0; i < pieces.size(); ++i) {
+          const int64_t kept = i == 0 ? kArrayColumns * kSlotBytes : 0;
+          const int64_t bytes = pieces[i].words * 4 - kept;
+          if (bytes > 0) sends.push_back({i, bytes, 0, kept});
+        }
+        Stage(r, pieces, sends);
       }
       Out(p.targets.front(), m);
     }
@@ -493,7 +568,7 @@ class Order {
       for (int r = 0; r < kArrayRows; ++r) {
         const Step q =
             Linear(p.a, m * kArrayRows + r, p.heads_from, kArrayColumns);
-        Stage(r, {q}, Once({q}), 1);
+        Stage(r, {q}, Once({q}));
       }
       if (m % at_once == 0) Keys(p, std::min(at_once, l_.row_blocks - m));
       Out(p.targets.front(), m);
@@ -524,7 +599,7 @@ Design MakeEncoderDesign(const ArrayLayout& layout, size_t first, size_t last) {
                               layout.bytes[static_cast<int>(buffer)],
                               buffer == ArrayBuffer::kOutput});
   }
-  Connect(&d, Budget(layout));
+  Connect(&d);
   for (int column = 0; column < kColumns; ++column) {
     for (int row = 0; row < kArrayRows; ++row) {
       const TileId tile{column, kFirstCoreRow + row};

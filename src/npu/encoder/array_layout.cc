@@ -213,6 +213,10 @@ ArrayLayout MakeArrayLayout(const EncoderShape& shape,
     Fail(ErrorCode::kUnsupported,
          "npu: {} frames are {} tiles of rows, want at most 64", shape.frames,
          shape.row_tiles());
+  // Sums of rows are taken from two tiles at once.
+  if (shape.width_tiles() % 2 != 0)
+    Fail(ErrorCode::kUnsupported, "npu: a width of {}, want a multiple of {}",
+         shape.width, 2 * kTile);
   // Of x, in an area of L2.
   if (shape.width_tiles() > 24)
     Fail(ErrorCode::kUnsupported, "npu: a width of {}, want at most {}",

@@ -20,18 +20,18 @@ inline constexpr int64_t kSlotBytes = 8192;
 // of columns, one a column.
 inline constexpr int kArrayRows = 4;
 inline constexpr int kArrayColumns = 4;
-// A header: 16 words of control, then the epilogue's parameters of a few
-// blocks; the rest of its two elements is not read.
+// A header: 16 words of control, flags of a few blocks, then their epilogue's
+// parameters; the rest of its two elements is not read.
 inline constexpr int64_t kHeaderBytes = 2 * kSlotBytes;
 inline constexpr int64_t kControlBytes = 64;
+inline constexpr int64_t kFlagBytes = 64;  // of a block
 inline constexpr int64_t kBlockParams = 3 * kTile * 4;
 
 // What the header tells the cores; each is one i32.
 enum ControlWord : int {
-  kStatsTiles,  // tiles of x whose rows' sums are taken
+  kStatsPairs,  // pairs of tiles of x whose rows' sums are taken
   kBlocks,      // blocks of this header
   kKTrips,      // pairs of elements of weights in a block
-  kPick,        // 1: own tile of the four that follow goes into the result
   kFinish,      // 1: epilogue of a product, as kMode says
   kMode,
   kApply,  // 1: LayerNorm with the rows' sums
@@ -42,6 +42,11 @@ enum ControlWord : int {
   kValidSecond,  // second 32 keys of a tile, see Valid in array_pack.cc
   kWidth,
   kShift,
+};
+// Flags of a block, each one i32: where its result's element is filled from.
+enum BlockFlag : int {
+  kPick,  // 1: from its own of the four tiles that follow
+  kKept,  // 1: from the tile that was kept when sums were taken
 };
 
 enum class ArrayBuffer : uint8_t { kInput, kWeights, kScratch, kOutput };

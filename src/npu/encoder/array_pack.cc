@@ -97,7 +97,6 @@ class WeightPacker {
     Control words{};
     words[kBlocks] = n;
     words[kWidth] = l_.shape.width;
-    words[kPick] = p.kind != Phase::Kind::kProduct || p.adds ? 1 : 0;
     switch (p.kind) {
       case Phase::Kind::kProduct:
         words[kKTrips] = p.k_tiles / (2 * l_.element_tiles());
@@ -105,7 +104,7 @@ class WeightPacker {
         words[kMode] = first < p.later ? p.mode : p.later_mode;
         break;
       case Phase::Kind::kNorm:
-        words[kStatsTiles] = first == 0 ? p.k_tiles : 0;
+        words[kStatsPairs] = first == 0 ? p.k_tiles / 2 : 0;
         words[kApply] = 1;
         words[kApplyInt8] = l_.int8() && p.what != What::kLast ? 1 : 0;
         break;
@@ -122,11 +121,20 @@ class WeightPacker {
       }
     }
     std::memcpy(at_, words.data(), kControlBytes);
+    std::byte* blocks = at_ + kControlBytes;
+    // Of all blocks that there is room for: attention's are more.
+    for (int b = 0; b < l_.header_blocks(); ++b, blocks += kFlagBytes) {
+      Control flags{};
+      flags[kKept] =
+          p.kind == Phase::Kind::kNorm && first == 0 && b == 0 ? 1 : 0;
+      flags[kPick] =
+          p.kind == Phase::Kind::kProduct ? (p.adds ? 1 : 0) : 1 - flags[kKept];
+      std::memcpy(blocks, flags.data(), kFlagBytes);
+    }
     const bool params =
         encoder_ != nullptr && p.kind != Phase::Kind::kAttention;
     for (int b = 0; params && b < n; ++b)
-      Params(p, TileOf(p, first + b, c),
-             at_ + kControlBytes + b * kBlockParams);
+      Params(p, TileOf(p, first + b, c), blocks + b * kBlockParams);
     at_ += kHeaderBytes;
   }
   // flash_block masks keys with 32 t + i >= valid in trip t; they have numbers

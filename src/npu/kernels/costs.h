@@ -84,6 +84,7 @@ Costs CostGeluScaled(Ints ints);
 
 // costs_plain.cc
 Costs CostPassthrough(Ints ints);
+Costs CostKeep(Ints ints);
 Costs CostZero(Ints ints);
 Costs CostAddI8(Ints ints);
 Costs CostExp(Ints ints);

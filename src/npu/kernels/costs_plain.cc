@@ -18,6 +18,11 @@ Costs CostPassthrough(Ints ints) {
   // 64 bytes a trip: two loads and two stores of 256 bits.
   return {Loop(ints[0] / 64.0, "load and store", {.loads = 2, .stores = 2})};
 }
+Costs CostKeep(Ints ints) {
+  Costs costs = {{.trips = 1, .scalar_ops = 1, .branches = 1, .what = "own?"}};
+  if (ints[1] == ints[2]) costs.push_back(CostPassthrough(ints)[0]);
+  return costs;
+}
 Costs CostZero(Ints ints) {
   return {Loop(ints[0] / 64.0, "clear", {.stores = 2})};
 }

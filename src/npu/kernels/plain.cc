@@ -95,6 +95,11 @@ void passthrough_u8(const uint8_t* in, uint8_t* out, int32_t bytes) {
     vec::store_v(out + i, vec::load_v<64>(in + i));
   }
 }
+// The same for one of many: when `step` is `own`.
+void keep_u8(const uint8_t* in, uint8_t* out, int32_t bytes, int32_t step,
+             int32_t own) {
+  if (step == own) passthrough_u8(in, out, bytes);
+}
 void zero_u8(uint8_t* out, int32_t bytes) {
   for (int i = 0; i < bytes; i += 64) {
     vec::store_v(out + i, vec::zeros<uint8_t, 64>());
