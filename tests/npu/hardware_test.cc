@@ -2,15 +2,18 @@
 // Rows that want a real NPU (class H). Where there is none, Hardware.* are
 // skipped by name; where there is one, with Peano and aiecc, each builds
 // what it needs, runs it through the host's interface and compares every byte.
-// Rehearsal.* do the same with made-up tools, XRT a mock and the simulator for
-// an array, so that what only a device runs is known to run.
+// Rehearsal.* do the same with made-up tools, a mock of XRT or of the driver
+// and the simulator for an array, so that what only a device runs is known to
+// run.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <type_traits>
 
 #include "acceptance_row.h"
+#include "base/file.h"
 #include "design_run.h"
 #include "engine/engine.h"
 #include "engine/window_model.h"
@@ -19,8 +22,10 @@
 #include "npu/emit/fake_tools.h"
 #include "npu/encoder/device_runner.h"
 #include "npu/host/doctor.h"
+#include "npu/host/fake_amdxdna.h"
 #include "npu/host/mock_xrt.h"
 #include "npu/host/raw_device.h"
+#include "npu/host/test_xclbin.h"
 #include "npu/host/xrt_device.h"
 #include "npu/run/design_list.h"
 #include "npu/run/kernel_run.h"
@@ -68,30 +73,67 @@ Package BuildAndOpen(const Design& design, const Environment& environment,
   return OpenPackage(design, folder);
 }
 
-class MockBench : public Bench {
+// The array behaves as the design built last.
+class SimulatedBench : public Bench {
  public:
-  ~MockBench() override { device_.reset(); }  // before the mock
-  std::unique_ptr<Device> Open() override { return OpenXrtDevice(*xrt()); }
-  const SottoXrtApi* xrt() override { return &mock_.api(); }
-  // The array behaves as the design built last.
   Package Built(const Design& design) override {
     Package package =
         BuildAndOpen(design, tools_.Probe(), tools_.root() / "out");
     array_ = std::make_unique<Array>(
         std::make_shared<const ArrayConfig>(package.plan.config), SimOptions{});
-    mock_.program = [this](std::span<const uint32_t> words,
-                           std::span<const std::span<std::byte>> data) {
-      const SimRun run = array_->Run(Decode(words), data);
-      EXPECT_EQ(run.state, RunState::kCompleted) << run.detail;
-      return run.state;
-    };
+    // What made-up tools make is no xclbin.
+    package.xclbin = tools_.root() / "a.xclbin";
+    const std::vector<std::byte> xclbin = TestXclbin().Bytes();
+    WriteFileAtomic(
+        package.xclbin,
+        {reinterpret_cast<const char*>(xclbin.data()), xclbin.size()});
     return package;
+  }
+
+ protected:
+  RunState OnArray(std::span<const uint32_t> words,
+                   std::span<const std::span<std::byte>> data) {
+    const SimRun run = array_->Run(Decode(words), data);
+    EXPECT_EQ(run.state, RunState::kCompleted) << run.detail;
+    return run.state;
   }
 
  private:
   FakeTools tools_{fs::path(testing::TempDir()) / "npu-rehearsal"};
-  MockXrt mock_;
   std::unique_ptr<Array> array_;
+};
+
+class MockXrtBench : public SimulatedBench {
+ public:
+  MockXrtBench() {
+    mock_.program = [this](auto words, auto data) {
+      return OnArray(words, data);
+    };
+  }
+  ~MockXrtBench() override { device_.reset(); }  // before the mock
+  std::unique_ptr<Device> Open() override { return OpenXrtDevice(*xrt()); }
+  const SottoXrtApi* xrt() override { return &mock_.api(); }
+
+ private:
+  MockXrt mock_;
+};
+
+// Without XRT.
+class FakeDriverBench : public SimulatedBench {
+ public:
+  FakeDriverBench() {
+    driver_.program = [this](auto words, auto data) {
+      return OnArray(words, data);
+    };
+  }
+  ~FakeDriverBench() override { device_.reset(); }
+  std::unique_ptr<Device> Open() override {
+    return OpenRawDevice(driver_.Open());
+  }
+  const SottoXrtApi* xrt() override { return nullptr; }
+
+ private:
+  FakeAmdxdna driver_;
 };
 
 fs::path PluginOfThisBuild() {
@@ -185,20 +227,25 @@ void DoctorsRun(Bench& bench) {
 
 // --- rehearsals -------------------------------------------------------------
 
-TEST(Rehearsal, K1Attention16) {
-  MockBench bench;
-  Attention16(bench);
-}
-TEST(Rehearsal, K5FlashAttentionBlock) {
-  MockBench bench;
-  FlashBlocks(bench);
-}
-TEST(Rehearsal, K6FourColumns) {
-  MockBench bench;
-  FourColumns(bench);
-}
-TEST(Rehearsal, R3DoctorsRun) {
-  MockBench bench;
+template <typename T>
+class Rehearsal : public testing::Test {
+ protected:
+  T bench_;
+};
+struct BenchNames {
+  template <typename T>
+  static std::string GetName(int) {
+    return std::is_same_v<T, MockXrtBench> ? "Xrt" : "Driver";
+  }
+};
+using Benches = testing::Types<MockXrtBench, FakeDriverBench>;
+TYPED_TEST_SUITE(Rehearsal, Benches, BenchNames);
+
+TYPED_TEST(Rehearsal, K1Attention16) { Attention16(this->bench_); }
+TYPED_TEST(Rehearsal, K5FlashAttentionBlock) { FlashBlocks(this->bench_); }
+TYPED_TEST(Rehearsal, K6FourColumns) { FourColumns(this->bench_); }
+TEST(RehearsalOfXrt, R3DoctorsRun) {
+  MockXrtBench bench;
   DoctorsRun(bench);
 }
 
