@@ -3,7 +3,7 @@
 """N9: the page's tool refuses figures without a tag, and the page that stands
 in docs/ has every row and a tag on every figure.
 
-    acceptance_test.py [Figures] [Tests] [Page] SOURCE_DIR
+    acceptance_test.py [Figures] [Tests] [Rendering] [Page] SOURCE_DIR
 """
 import pathlib
 import re
@@ -74,6 +74,24 @@ class Tests(unittest.TestCase):
         self.assertEqual(judged([skipped])[0], "skipped: no device")
         self.assertEqual(judged([])[0], "no test")
         self.assertEqual(tool.judge([], [], ("E5", "U", ""))[0], "later")
+
+
+class Rendering(unittest.TestCase):
+    def test_missed_rows_are_not_hidden(self):
+        figure = {"text": "12 ms | 9", "tag": "modelled", "missed": True}
+        other = {"text": "3 ms", "tag": "measured", "missed": False}
+        row = {"id": "N1", "class": "C,H", "what": "a time", "why": "a reason",
+               "result": "missed", "device": "skipped: no device",
+               "figures": [figure, other],
+               "tests": [{"name": "A.N1", "status": "OK", "reason": ""}]}
+        rung = {"rung": "add", "tests": ["A.L2"], "passed": False}
+        text = tool.page({"machine": "m", "rows": [row], "ladder": [rung]})
+        line = next(l for l in text.splitlines() if l.startswith("| N1 |"))
+        self.assertEqual(line, "| N1 | C,H | a time | **missed**; on a device "
+                         "skipped: no device | 12 ms \\| 9 — **missed**<br>"
+                         "3 ms | modelled<br>measured | `A.N1` |")
+        self.assertIn("- **N1**: a reason", text)
+        self.assertIn("| add | **failed** | `A.L2` |", text)
 
 
 class Page(unittest.TestCase):
