@@ -41,7 +41,7 @@ struct DmaDim {
 
 struct BufferDescriptor {
   int id = 0;
-  int64_t address = 0;  // bytes, in the tile's own memory
+  int64_t address = 0;  // bytes, in the memory that memory_side says
   int64_t words = 0;    // words moved to or from memory, without padding
   std::array<DmaDim, 4> dims{};
   DmaDim iteration{};  // advanced once per run of this descriptor
@@ -56,6 +56,14 @@ struct BufferDescriptor {
   int release_lock = -1;
   int release_value = 1;
   int next = -1;  // descriptor that follows without a new task; -1: none
+  // Mem tiles, channels 0 to 3: whose memory and whose locks. -1: the western
+  // neighbour's, 0: the tile's own, 1: the eastern neighbour's.
+  int memory_side = 0;
+  int acquire_side = 0;
+  int release_side = 0;
+  // MM2S: a header with this packet ID, 0 to 31, goes ahead; -1: none does.
+  int packet = -1;
+  int packet_type = 0;  // 0 to 7, for whoever receives it
   friend bool operator==(const BufferDescriptor&,
                          const BufferDescriptor&) = default;
 };
@@ -87,6 +95,27 @@ struct Connection {
   Port in;
   Port out;
   friend bool operator==(const Connection&, const Connection&) = default;
+};
+
+// Packet switched: what comes in at `in` goes where its header says. A slot
+// takes the packets whose ID equals `id` in the bits of `mask`, the first slot
+// of an input that does, to (arbiter, msel); each output of that arbiter that
+// has the msel sends it on. A packet holds its outputs from its header to its
+// last word. Source: AM020, and AM025's Stream_Switch_* registers.
+struct PacketSlot {
+  Port in;
+  int id = 0;
+  int mask = 31;
+  int arbiter = 0;  // 0 to 5
+  int msel = 0;     // 0 to 3
+  friend bool operator==(const PacketSlot&, const PacketSlot&) = default;
+};
+struct PacketOutput {
+  Port out;
+  int arbiter = 0;
+  int msels = 1;  // a bit each
+  bool drop_header = false;
+  friend bool operator==(const PacketOutput&, const PacketOutput&) = default;
 };
 
 // One argument of a kernel's call.
@@ -133,6 +162,8 @@ struct TileConfig {
   std::vector<BufferDescriptor> descriptors;
   std::vector<ChannelStart> starts;
   std::vector<Connection> connections;
+  std::vector<PacketSlot> packet_slots;
+  std::vector<PacketOutput> packet_outputs;
   // Cores only.
   std::vector<CoreOp> program;
   int64_t stack_address = 0;

@@ -2,6 +2,7 @@
 #include "npu/registers.h"
 
 #include <array>
+#include <bit>
 #include <string_view>
 
 #include "base/error.h"
@@ -11,8 +12,9 @@ namespace {
 
 // A mem tile's DMA sees the memory and locks of its western neighbour first,
 // then its own, then its eastern neighbour's.
-constexpr int64_t kMemOwnBytes = 0x80000;
-constexpr int kMemOwnLock = 64;
+constexpr int64_t kMemBytes = 0x80000;
+constexpr int kMemLocks = 64;
+constexpr int kSides = 3;
 constexpr uint32_t kShimBurst256 = 2;  // burst length: 256 bytes
 constexpr uint32_t kShimAxCache = 2;
 
@@ -45,6 +47,8 @@ struct Layout {
   Field acquire_value;
   Field acquire_lock;
   Field packet;
+  Field packet_id;
+  Field packet_type;
   Field compression;
 };
 
@@ -68,6 +72,8 @@ constexpr Layout kCoreLayout{
     .acquire_value = {5, 5, 7},
     .acquire_lock = {5, 0, 4},
     .packet = {1, 30, 1},
+    .packet_id = {1, 19, 5},
+    .packet_type = {1, 16, 3},
     .compression = {1, 31, 1},
 };
 constexpr Layout kMemLayout{
@@ -90,6 +96,8 @@ constexpr Layout kMemLayout{
     .acquire_value = {7, 8, 7},
     .acquire_lock = {7, 0, 8},
     .packet = {0, 31, 1},
+    .packet_id = {0, 23, 5},
+    .packet_type = {0, 28, 3},
     .compression = {4, 31, 1},
 };
 constexpr Layout kShimLayout{
@@ -112,6 +120,8 @@ constexpr Layout kShimLayout{
     .acquire_value = {7, 5, 7},
     .acquire_lock = {7, 0, 4},
     .packet = {2, 30, 1},
+    .packet_id = {2, 19, 5},
+    .packet_type = {2, 16, 3},
     .compression = kNoField,
 };
 constexpr Field kShimAddressHigh{2, 0, 16};
@@ -262,9 +272,28 @@ void PutShape(const Layout& layout, const BufferDescriptor& d, Packer* out) {
   }
 }
 
+void CheckSides(TileKind kind, const BufferDescriptor& d) {
+  for (const int side : {d.memory_side, d.acquire_side, d.release_side}) {
+    if (side == 0 || (kind == TileKind::kMem && (side == -1 || side == 1))) {
+      continue;
+    }
+    Fail(ErrorCode::kBadInput, "descriptor {} of a {} tile: side {}, want {}",
+         d.id, Name(kind), side, kind == TileKind::kMem ? "-1, 0 or 1" : "0");
+  }
+}
+
+void PutPacket(const Layout& layout, const BufferDescriptor& d, Packer* out) {
+  if (d.packet < 0) return;
+  out->Put(layout.packet, 1, "packet");
+  out->Put(layout.packet_id, d.packet, "packet ID");
+  out->Put(layout.packet_type, d.packet_type, "packet type");
+}
+
 void PutLocks(TileKind kind, const Layout& layout, const BufferDescriptor& d,
               Packer* out) {
-  const int own = kind == TileKind::kMem ? kMemOwnLock : 0;
+  const auto base = [kind](int side) {
+    return kind == TileKind::kMem ? (1 + side) * kMemLocks : 0;
+  };
   const int locks = LimitsOf(kind).locks;
   for (const int lock : {d.acquire_lock, d.release_lock}) {
     if (lock >= -1 && lock < locks) continue;
@@ -274,13 +303,15 @@ void PutLocks(TileKind kind, const Layout& layout, const BufferDescriptor& d,
   }
   if (d.acquire_lock >= 0) {
     out->Put(layout.acquire_enable, 1, "acquire");
-    out->Put(layout.acquire_lock, d.acquire_lock + own, "acquire lock");
+    out->Put(layout.acquire_lock, d.acquire_lock + base(d.acquire_side),
+             "acquire lock");
     // Negative: wait for at least that much.
     out->PutSigned(layout.acquire_value, -int64_t{d.acquire_value},
                    "acquire value");
   }
   if (d.release_lock >= 0) {
-    out->Put(layout.release_lock, d.release_lock + own, "release lock");
+    out->Put(layout.release_lock, d.release_lock + base(d.release_side),
+             "release lock");
     out->PutSigned(layout.release_value, d.release_value, "release value");
   }
 }
@@ -329,10 +360,6 @@ void GetShape(const Layout& layout, std::span<const uint32_t> words,
 }
 
 void CheckUnused(const Layout& layout, std::span<const uint32_t> words) {
-  if (Get(words, layout.packet) != 0) {
-    Fail(ErrorCode::kBadInput,
-         "descriptor: sends packets, which this array does not use");
-  }
   if (Get(words, layout.compression) != 0) {
     Fail(ErrorCode::kBadInput,
          "descriptor: compresses, which this array does not use");
@@ -344,20 +371,18 @@ void CheckUnused(const Layout& layout, std::span<const uint32_t> words) {
 
 void GetLocks(TileKind kind, const Layout& layout,
               std::span<const uint32_t> words, BufferDescriptor* d) {
-  const int own = kind == TileKind::kMem ? kMemOwnLock : 0;
-  const int locks = LimitsOf(kind).locks;
-  const auto id = [&](const Field& field) {
-    const int lock = static_cast<int>(Get(words, field)) - own;
-    if (lock < 0 || lock >= locks) {
-      Fail(ErrorCode::kBadInput,
-           "descriptor: lock {} is a neighbour's, which this array does not "
-           "use",
-           lock + own);
+  const auto id = [&](const Field& field, int* side) {
+    const int lock = static_cast<int>(Get(words, field));
+    if (kind != TileKind::kMem) return lock;
+    if (lock >= kSides * kMemLocks) {
+      Fail(ErrorCode::kBadInput, "descriptor: lock {}, want 0 to {}", lock,
+           kSides * kMemLocks - 1);
     }
-    return lock;
+    *side = lock / kMemLocks - 1;
+    return lock % kMemLocks;
   };
   if (Get(words, layout.acquire_enable) != 0) {
-    d->acquire_lock = id(layout.acquire_lock);
+    d->acquire_lock = id(layout.acquire_lock, &d->acquire_side);
     const int value = GetSigned(words, layout.acquire_value);
     if (value > 0) {
       Fail(ErrorCode::kBadInput,
@@ -369,7 +394,7 @@ void GetLocks(TileKind kind, const Layout& layout,
   }
   const int release = GetSigned(words, layout.release_value);
   if (release != 0) {
-    d->release_lock = id(layout.release_lock);
+    d->release_lock = id(layout.release_lock, &d->release_side);
     d->release_value = release;
   }
 }
@@ -388,10 +413,20 @@ int64_t StreamWords(const BufferDescriptor& d) {
   return words;
 }
 
+uint32_t PacketHeader(TileId source, int id, int type) {
+  const auto bits = [](int value, int width, int low) {
+    return (static_cast<uint32_t>(value) & ((1U << width) - 1)) << low;
+  };
+  const uint32_t header = bits(id, 5, 0) | bits(type, 3, 12) |
+                          bits(source.row, 5, 16) | bits(source.col, 7, 21);
+  return std::popcount(header) % 2 == 0 ? header | 0x80000000U : header;
+}
+
 std::vector<uint32_t> EncodeDescriptor(TileKind kind,
                                        const BufferDescriptor& d) {
   const Layout& layout = LayoutOf(kind);
   CheckShape(kind, d);
+  CheckSides(kind, d);
   Packer out(kind, d.id, layout.words);
   if (d.address < 0 || d.address % 4 != 0) {
     Fail(ErrorCode::kBadInput,
@@ -410,10 +445,12 @@ std::vector<uint32_t> EncodeDescriptor(TileKind kind,
            "descriptor {} of a {} tile: address {:#x}, memory ends at {:#x}",
            d.id, Name(kind), d.address, LimitsOf(kind).memory_bytes);
     }
-    const int64_t own = kind == TileKind::kMem ? kMemOwnBytes : 0;
-    out.Put(layout.address, (d.address + own) / 4, "address");
+    const int64_t base =
+        kind == TileKind::kMem ? (1 + d.memory_side) * kMemBytes : 0;
+    out.Put(layout.address, (d.address + base) / 4, "address");
   }
   PutShape(layout, d, &out);
+  PutPacket(layout, d, &out);
   PutLocks(kind, layout, d, &out);
   if (d.next >= 0) {
     out.Put(layout.use_next, 1, "next");
@@ -433,14 +470,21 @@ BufferDescriptor DecodeDescriptor(TileKind kind,
     d.address = int64_t{Get(words, layout.address)} << 2 |
                 int64_t{Get(words, kShimAddressHigh)} << 32;
   } else {
-    const int64_t own = kind == TileKind::kMem ? kMemOwnBytes : 0;
-    d.address = 4 * int64_t{Get(words, layout.address)} - own;
-    if (d.address < 0 || d.address >= LimitsOf(kind).memory_bytes) {
-      Fail(ErrorCode::kBadInput,
-           "descriptor: address {:#x} is in a neighbour's memory, which this "
-           "array does not use",
-           d.address + own);
+    d.address = 4 * int64_t{Get(words, layout.address)};
+    if (kind == TileKind::kMem) {
+      if (d.address >= kSides * kMemBytes) {
+        Fail(ErrorCode::kBadInput,
+             "descriptor: address {:#x} is in no mem tile, want less than "
+             "{:#x}",
+             d.address, kSides * kMemBytes);
+      }
+      d.memory_side = static_cast<int>(d.address / kMemBytes) - 1;
+      d.address %= kMemBytes;
     }
+  }
+  if (Get(words, layout.packet) != 0) {
+    d.packet = static_cast<int>(Get(words, layout.packet_id));
+    d.packet_type = static_cast<int>(Get(words, layout.packet_type));
   }
   GetShape(layout, words, &d);
   if (const uint32_t wrap = Get(words, layout.iteration_wrap); wrap != 0) {

@@ -47,22 +47,26 @@ int DescriptorWords(TileKind kind);
 // Packs a descriptor. Throws Error(kBadInput) naming the field and its limit
 // where one does not fit: what would be cut off silently by a mask is an error
 // here. Strides and iteration counts are stored less one; a mem tile's own
-// memory and locks are the middle third of what its DMA sees; a length with
+// memory and locks are the middle third of what its DMA sees, its neighbours'
+// the thirds beside it (AM020, "Memory Tile DMA"); a length with
 // padding counts the padded words. The highest dimension in use has no wrap:
 // the length ends it.
 std::vector<uint32_t> EncodeDescriptor(TileKind kind,
                                        const BufferDescriptor& descriptor);
 // The inverse; `id` is not part of the words. Dimensions that the words leave
 // open are 0 (not used) or computed from the length. Throws Error(kBadInput)
-// for what the project does not use: packets, compression, out-of-order
-// descriptors, acquire-equal locks, neighbours of mem tiles, a descriptor that
-// is not valid.
+// for what the project does not use: compression, acquire-equal locks, a
+// descriptor that is not valid.
 BufferDescriptor DecodeDescriptor(TileKind kind,
                                   std::span<const uint32_t> words);
 
 // Words of one dimension-by-dimension walk as the stream carries them: `words`
 // grown by the padding.
 int64_t StreamWords(const BufferDescriptor& descriptor);
+
+// The header that an MM2S channel sends ahead of a descriptor's words (UG1603,
+// "Packet Processing"): ID, type, source, and a bit that makes the ones odd.
+uint32_t PacketHeader(TileId source, int id, int type);
 
 // A task queue entry: run the chain at `descriptor` 1 + `repeat` times.
 struct QueueEntry {

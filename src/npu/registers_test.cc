@@ -43,6 +43,15 @@ BufferDescriptor RandomDescriptor(TileKind kind, std::mt19937* random) {
     d.release_lock = static_cast<int>(up_to(limits.locks - 1));
     d.release_value = 1 + static_cast<int>(up_to(kMaxLockValue - 1));
   }
+  if (kind == TileKind::kMem) {
+    d.memory_side = static_cast<int>(up_to(2)) - 1;
+    if (d.acquire_lock >= 0) d.acquire_side = static_cast<int>(up_to(2)) - 1;
+    if (d.release_lock >= 0) d.release_side = static_cast<int>(up_to(2)) - 1;
+  }
+  if (up_to(1) != 0) {
+    d.packet = static_cast<int>(up_to(31));
+    d.packet_type = static_cast<int>(up_to(7));
+  }
   if (up_to(1) != 0) {
     d.next = static_cast<int>(up_to(limits.buffer_descriptors - 1));
   }
@@ -83,6 +92,11 @@ TEST(Registers, DescriptorsRoundTrip) {
       EXPECT_EQ(got.release_value, want.release_value);
       EXPECT_EQ(got.iteration.size, want.iteration.size);
       EXPECT_EQ(StreamWords(got), StreamWords(want));
+      EXPECT_EQ(got.memory_side, want.memory_side);
+      EXPECT_EQ(got.acquire_side, want.acquire_side);
+      EXPECT_EQ(got.release_side, want.release_side);
+      EXPECT_EQ(got.packet, want.packet);
+      EXPECT_EQ(got.packet_type, want.packet_type);
     }
   }
 }
@@ -93,6 +107,44 @@ TEST(Registers, LinearShimDescriptorIsThePublishedOne) {
   EXPECT_EQ(EncodeDescriptor(TileKind::kShim, d),
             (std::vector<uint32_t>{0xC00, 0, 0, 0, 0x80000000, 0x02000000, 0,
                                    0x02000000}));
+}
+
+// By hand from AM025's bit fields: Enable_Packet, Packet_ID, Packet_Type.
+TEST(Registers, PacketFieldsAreWhereTheManualHasThem) {
+  const BufferDescriptor d{.words = 12, .packet = 5, .packet_type = 2};
+  // DMA_BD0_1 of a core: bits 30, 23:19, 18:16.
+  EXPECT_EQ(EncodeDescriptor(TileKind::kCore, d)[1], 0x402A0000U);
+  // DMA_BD0_0 of a mem tile: bits 31, 27:23, 30:28; the length below.
+  EXPECT_EQ(EncodeDescriptor(TileKind::kMem, d)[0], 0xA280000CU);
+  // DMA_BD0_2 of a shim tile: as a core's word 1.
+  EXPECT_EQ(EncodeDescriptor(TileKind::kShim, d)[2], 0x402A0000U);
+}
+
+// By hand from UG1603's table: ID 4:0, type 14:12, row 20:16, column 27:21,
+// and bit 31 so that the ones are odd.
+TEST(Registers, PacketHeadersAreTheManuals) {
+  EXPECT_EQ(PacketHeader({1, 3}, 5, 2), 0x80232005U);   // six ones and it
+  EXPECT_EQ(PacketHeader({0, 2}, 1, 0), 0x80020001U);   // two and it
+  EXPECT_EQ(PacketHeader({0, 2}, 3, 0), 0x00020003U);   // three
+  EXPECT_EQ(PacketHeader({3, 5}, 31, 7), 0x8065701FU);  // 2+2+3+5 and it
+}
+
+// By hand from AM020's table of a mem tile's DMA: west 0 to 0x7FFFF and locks 0
+// to 63, own from 0x80000 and 64, east from 0x100000 and 128.
+TEST(Registers, MemTilesReachBothSides) {
+  BufferDescriptor d{.address = 0x1000,
+                     .words = 12,
+                     .acquire_lock = 3,
+                     .release_lock = 4,
+                     .memory_side = 1,
+                     .acquire_side = 1,
+                     .release_side = -1};
+  const auto words = EncodeDescriptor(TileKind::kMem, d);
+  EXPECT_EQ(words[1] & 0x7FFFF, 0x101000U / 4);
+  EXPECT_EQ(words[7] & 0xFF, 128U + 3);
+  EXPECT_EQ(words[7] >> 16 & 0xFF, 4U);
+  d.memory_side = -1;
+  EXPECT_EQ(EncodeDescriptor(TileKind::kMem, d)[1] & 0x7FFFF, 0x1000U / 4);
 }
 
 TEST(Registers, AddressesLocateThemselves) {
@@ -148,6 +200,12 @@ TEST(Registers, FieldsThatDoNotFitAreNamed) {
   ExpectRefused(
       TileKind::kCore, {.id = 3, .words = 20000},
       "descriptor 3 of a core tile: length is 20000, want 0 to 16383");
+  ExpectRefused(TileKind::kCore, {.words = 4, .memory_side = 1},
+                "descriptor 0 of a core tile: side 1, want 0");
+  ExpectRefused(TileKind::kMem, {.words = 4, .acquire_side = 2},
+                "descriptor 0 of a mem tile: side 2, want -1, 0 or 1");
+  ExpectRefused(TileKind::kMem, {.words = 4, .packet = 32},
+                "descriptor 0 of a mem tile: packet ID is 32, want 0 to 31");
   ExpectRefused(TileKind::kCore, {.words = 4, .acquire_lock = 16},
                 "descriptor 0 of a core tile: lock 16, want 0 to 15");
   BufferDescriptor wide{.words = 600};

@@ -2,6 +2,7 @@
 // DMA channels and the streams between them.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "npu/sim/engine.h"
@@ -29,7 +30,48 @@ std::span<std::byte> Engine::MemoryOf(const Channel& channel) {
     }
     return host_[buffer];
   }
-  return At(channel.tile).memory.bytes();
+  return At(Beside(channel.tile, channel.bd.memory_side)).memory.bytes();
+}
+
+Lock& Engine::LockOf(TileId tile, int side, int lock) {
+  return At(Beside(tile, side)).locks[static_cast<size_t>(lock)];
+}
+
+// Whether a mem tile's channel may reach where its descriptor says.
+void Engine::CheckSides(const Channel& channel) const {
+  constexpr int kReaching = 4;  // channels 0 to 3 (AM020)
+  const BufferDescriptor& bd = channel.bd;
+  for (const int side : {bd.memory_side, bd.acquire_side, bd.release_side}) {
+    if (side == 0) continue;
+    if (channel.index >= kReaching) {
+      Stop("{}: descriptor {} reaches a neighbour, which channels 0 to {} can",
+           channel.Name(), channel.descriptor, kReaching - 1);
+    }
+    if (!tiles_.contains(Beside(channel.tile, side))) {
+      Stop("{}: descriptor {} reaches {}, which is not in the array",
+           channel.Name(), channel.descriptor,
+           Beside(channel.tile, side).ToString());
+    }
+  }
+}
+
+// The way of an MM2S channel's descriptor.
+void Engine::FindRoute(Channel* channel) {
+  channel->header = channel->bd.packet >= 0;
+  channel->route = -1;
+  for (const int index : channel->routes) {
+    const int packet = routes_[static_cast<size_t>(index)].packet;
+    if (packet == Route::kAnything || packet == channel->bd.packet) {
+      channel->route = index;
+    }
+  }
+  if (channel->route >= 0 || channel->routes.empty()) return;
+  if (!channel->header) {
+    Stop("{}: descriptor {} sends no header, its stream is packet switched",
+         channel->Name(), channel->descriptor);
+  }
+  Stop("{}: descriptor {}: no slot takes packet {} to a DMA", channel->Name(),
+       channel->descriptor, channel->bd.packet);
 }
 
 void Engine::Push(int channel, QueueEntry entry, int64_t now) {
@@ -126,9 +168,13 @@ void Engine::LoadDescriptor(int channel, int id, int64_t now) {
   c.bd = Decoded(c, id);
   c.host_buffer = -1;
   if (KindOf(c.tile) == TileKind::kShim) ResolveHost(&c);
-  if (c.direction == Direction::kS2MM && StreamWords(c.bd) != c.bd.words) {
-    Stop("{}: descriptor {} pads, which only MM2S can", c.Name(), id);
+  if (c.direction == Direction::kMM2S) {
+    FindRoute(&c);
+  } else if (StreamWords(c.bd) != c.bd.words || c.bd.packet >= 0) {
+    Stop("{}: descriptor {} {}, which only MM2S can", c.Name(), id,
+         c.bd.packet >= 0 ? "sends a header" : "pads");
   }
+  CheckSides(c);
   DescriptorState& state = At(c.tile).descriptors[static_cast<size_t>(id)];
   c.walk = Walk(c.bd, state.iteration);
   if (c.walk.remaining() == 0) {
@@ -147,7 +193,7 @@ void Engine::TryAcquire(int channel, int64_t now) {
     Begin(channel, now);
     return;
   }
-  Lock& lock = At(c.tile).locks[static_cast<size_t>(c.bd.acquire_lock)];
+  Lock& lock = LockOf(c.tile, c.bd.acquire_side, c.bd.acquire_lock);
   if (lock.value < c.bd.acquire_value) {
     if (c.state != Channel::State::kLocked) c.wait_from = now;
     c.state = Channel::State::kLocked;
@@ -166,15 +212,19 @@ void Engine::Begin(int channel, int64_t now) {
   Channel& c = channels_[static_cast<size_t>(channel)];
   c.state = Channel::State::kReady;
   c.ready = now;
-  if (c.route >= 0) Move(c.route, now);
+  if (c.direction == Direction::kMM2S) {
+    if (c.route >= 0) Move(c.route, now);
+    return;
+  }
+  for (const int route : c.routes) Move(route, now);
 }
 
 void Engine::EndDescriptor(int channel, int64_t now) {
   Channel& c = channels_[static_cast<size_t>(channel)];
   if (c.bd.release_lock >= 0) {
-    Release(&At(c.tile).locks[static_cast<size_t>(c.bd.release_lock)],
-            c.bd.release_value, c.tile, c.bd.release_lock,
-            now + options_.parameters.lock_cycles);
+    Release(&LockOf(c.tile, c.bd.release_side, c.bd.release_lock),
+            c.bd.release_value, Beside(c.tile, c.bd.release_side),
+            c.bd.release_lock, now + options_.parameters.lock_cycles);
   }
   // Between descriptors: LoadDescriptor sets the state that follows.
   c.state = Channel::State::kIdle;
@@ -225,13 +275,80 @@ int64_t Engine::BurstEnd(const RouteState& route, int64_t from, int64_t words) {
   return static_cast<int64_t>(std::ceil(end));
 }
 
+// A packet takes all outputs on its way, or waits for all.
+bool Engine::Claim(int index) {
+  RouteState& route = routes_[static_cast<size_t>(index)];
+  const auto taken = [&](int output) {
+    const int owner = outputs_[static_cast<size_t>(output)].owner;
+    return owner >= 0 && owner != index;
+  };
+  if (std::any_of(route.outputs.begin(), route.outputs.end(), taken)) {
+    if (std::find(kept_waiting_.begin(), kept_waiting_.end(), index) ==
+        kept_waiting_.end()) {
+      kept_waiting_.push_back(index);
+    }
+    return false;
+  }
+  for (const int output : route.outputs) {
+    OutputState& state = outputs_[static_cast<size_t>(output)];
+    state.owner = index;
+    route.free = std::max(route.free, state.free);
+  }
+  return true;
+}
+
+// The packet has passed; those that waited for its outputs go first.
+void Engine::GiveUp(int index, int64_t now) {
+  const RouteState& route = routes_[static_cast<size_t>(index)];
+  if (route.outputs.empty()) return;
+  for (const int output : route.outputs) {
+    outputs_[static_cast<size_t>(output)] = {.owner = -1, .free = route.free};
+  }
+  std::deque<int> waiting;
+  waiting.swap(kept_waiting_);
+  for (const int other : waiting) Move(other, now);
+}
+
+// Sends a packet's header to the ends that keep it. False where one of them is
+// not ready.
+bool Engine::MoveHeader(int index, int64_t now) {
+  RouteState& route = routes_[static_cast<size_t>(index)];
+  Channel& source = channels_[static_cast<size_t>(route.source)];
+  int64_t from = std::max(source.ready, route.free);
+  for (size_t i = 0; i < route.ends.size(); ++i) {
+    if (route.drops_header[i]) continue;
+    const Channel& end = channels_[static_cast<size_t>(route.ends[i])];
+    if (end.state != Channel::State::kReady) return false;
+    from = std::max(from, end.ready - route.latencies[i]);
+  }
+  words_.assign(
+      1, PacketHeader(source.tile, source.bd.packet, source.bd.packet_type));
+  for (size_t i = 0; i < route.ends.size(); ++i) {
+    if (route.drops_header[i]) continue;
+    Channel& end = channels_[static_cast<size_t>(route.ends[i])];
+    end.walk.Write(MemoryOf(end), words_);
+  }
+  source.header = false;
+  route.in_header = true;
+  route.busy = true;
+  route.burst = 1;
+  route.from = from;
+  route.free = from + 1;
+  Schedule(std::max(now, route.free), {Actor::Kind::kRoute, index});
+  return true;
+}
+
 // Starts a burst if the source and all ends are ready. The words move now; the
 // locks that guard both sides see the end of it at its time.
 void Engine::Move(int index, int64_t now) {
   RouteState& route = routes_[static_cast<size_t>(index)];
   if (route.busy) return;
   Channel& source = channels_[static_cast<size_t>(route.source)];
-  if (source.state != Channel::State::kReady) return;
+  if (source.state != Channel::State::kReady || source.route != index) return;
+  if (source.header) {
+    if (Claim(index)) MoveHeader(index, now);
+    return;
+  }
   int64_t n = source.walk.remaining();
   int64_t from = std::max(source.ready, route.free);
   for (size_t i = 0; i < route.ends.size(); ++i) {
@@ -275,6 +392,7 @@ void Engine::Move(int index, int64_t now) {
 void Engine::EndBurst(int index, int64_t now) {
   RouteState& route = routes_[static_cast<size_t>(index)];
   const int64_t at = route.free;
+  const bool header = std::exchange(route.in_header, false);
   route.busy = false;
   const auto account = [&](Channel& c, int lane, int64_t shift) {
     c.totals.words += route.burst;
@@ -294,6 +412,7 @@ void Engine::EndBurst(int index, int64_t now) {
       LimitsOf(KindOf(channels_[static_cast<size_t>(route.source)].tile))
           .dma_channels;
   for (size_t i = 0; i < route.ends.size(); ++i) {
+    if (header && route.drops_header[i]) continue;
     Channel& end = channels_[static_cast<size_t>(route.ends[i])];
     account(end, 1 + end.index, route.latencies[i]);
     if (end.walk.remaining() > 0) continue;
@@ -303,8 +422,13 @@ void Engine::EndBurst(int index, int64_t now) {
     end.ready = at + route.latencies[i];
   }
   Channel& source = channels_[static_cast<size_t>(route.source)];
-  account(source, 1 + channels + source.index, 0);
-  if (source.walk.remaining() == 0) EndDescriptor(route.source, at);
+  if (!header) {
+    account(source, 1 + channels + source.index, 0);
+    if (source.walk.remaining() == 0) {
+      GiveUp(index, now);
+      EndDescriptor(route.source, at);
+    }
+  }
   Move(index, now);
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
 
@@ -183,19 +184,36 @@ SimReport Engine::Report() const {
 
 std::string Engine::WaitsFor(const Channel& c) const {
   if (c.state == Channel::State::kLocked) {
-    return fmt::format(
-        "{} descriptor {} waits for lock {} >= {}, it is {}", c.Name(),
-        c.descriptor, c.bd.acquire_lock, c.bd.acquire_value,
-        tiles_.at(c.tile).locks[static_cast<size_t>(c.bd.acquire_lock)].value);
+    return fmt::format("{} descriptor {} waits for lock {} >= {}, it is {}",
+                       c.Name(), c.descriptor, c.bd.acquire_lock,
+                       c.bd.acquire_value,
+                       tiles_.at(Beside(c.tile, c.bd.acquire_side))
+                           .locks[static_cast<size_t>(c.bd.acquire_lock)]
+                           .value);
   }
-  if (c.route < 0) {
+  if (c.routes.empty()) {
     return fmt::format("{} descriptor {} has no route", c.Name(), c.descriptor);
   }
-  const RouteState& route = routes_[static_cast<size_t>(c.route)];
   std::string who;
   if (c.direction == Direction::kS2MM) {
-    who = channels_[static_cast<size_t>(route.source)].Name();
+    std::set<int> sources;
+    for (const int index : c.routes) {
+      const int source = routes_[static_cast<size_t>(index)].source;
+      if (!sources.insert(source).second) continue;
+      if (!who.empty()) who += " or ";
+      who += channels_[static_cast<size_t>(source)].Name();
+    }
   } else {
+    const RouteState& route = routes_[static_cast<size_t>(c.route)];
+    for (const int output : route.outputs) {
+      const int owner = outputs_[static_cast<size_t>(output)].owner;
+      if (owner < 0 || owner == c.route) continue;
+      const RouteState& other = routes_[static_cast<size_t>(owner)];
+      return fmt::format(
+          "{} descriptor {} waits for an output that packet {} of {} holds",
+          c.Name(), c.descriptor, other.packet,
+          channels_[static_cast<size_t>(other.source)].Name());
+    }
     for (const int end : route.ends) {
       const Channel& e = channels_[static_cast<size_t>(end)];
       if (e.state == Channel::State::kReady) continue;

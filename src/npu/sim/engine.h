@@ -83,7 +83,9 @@ struct Channel {
   int host_buffer = -1;  // shim
   int64_t ready = 0;     // since when kReady; when kEnding ends
   int64_t wait_from = 0;
-  int route = -1;  // MM2S: its own; S2MM: the one that feeds it
+  int route = -1;           // MM2S: of the descriptor in hand
+  std::vector<int> routes;  // MM2S: all it has; S2MM: those that feed it
+  bool header = false;      // MM2S: of a packet, still to be sent
   bool cold = true;
   int64_t tokens = 0;
   ChannelTotals totals;
@@ -92,13 +94,23 @@ struct Channel {
 
 struct RouteState {
   int source = -1;
-  std::vector<int> ends;       // channels
-  std::vector<int> latencies;  // cycles
+  std::vector<int> ends;           // channels
+  std::vector<int> latencies;      // cycles
+  std::vector<bool> drops_header;  // by end
+  int packet = Route::kAnything;
+  std::vector<int> outputs;  // packet-switched ones, into outputs_
+  bool in_header = false;    // the burst in hand is a packet's header
   bool busy = false;
   bool shim = false;
   int64_t burst = 0;
   int64_t from = 0;
   int64_t free = 0;  // end of the last burst
+};
+
+// A packet-switched output of a switch: one packet at a time.
+struct OutputState {
+  int owner = -1;  // route
+  int64_t free = 0;
 };
 
 struct Core {
@@ -170,6 +182,8 @@ class Engine {
   void Load();
   void LoadTile(Tile* tile, const TileConfig& config);
   void LoadDescriptors(Tile* tile, const TileConfig& config);
+  void LoadRoutes(const std::vector<Route>& routes);
+  void CheckNeighbours() const;
   void LoadCore(Tile* tile);
   void LoadCall(const Core& core, Core::Op* op);
   void MarkBanks(const Core& core, int64_t at, Core::Op* op) const;
@@ -197,6 +211,12 @@ class Engine {
   void Begin(int channel, int64_t now);
   void EndDescriptor(int channel, int64_t now);
   void Move(int route, int64_t now);
+  bool MoveHeader(int route, int64_t now);
+  bool Claim(int route);
+  void GiveUp(int route, int64_t now);
+  void FindRoute(Channel* channel);
+  void CheckSides(const Channel& channel) const;
+  Lock& LockOf(TileId tile, int side, int lock);
   void EndBurst(int route, int64_t now);
   int64_t BurstEnd(const RouteState& route, int64_t from, int64_t words);
   std::span<std::byte> MemoryOf(const Channel& channel);
@@ -238,6 +258,8 @@ class Engine {
   std::map<TileId, Tile> tiles_;
   std::vector<Channel> channels_;
   std::vector<RouteState> routes_;
+  std::vector<OutputState> outputs_;
+  std::deque<int> kept_waiting_;  // routes, for outputs
   std::vector<Core> cores_;
   std::vector<uint32_t> words_;  // of the burst in hand
 
@@ -261,6 +283,11 @@ class Engine {
   std::vector<TraceSpan> trace_;
   std::unique_ptr<Workers> workers_;  // last: its threads use the memories
 };
+
+// The mem tile that a descriptor's side says.
+constexpr TileId Beside(TileId tile, int side) {
+  return {tile.col + side, tile.row};
+}
 
 // Host buffer i as descriptors name it: an address no other can have.
 constexpr int64_t HostAddress(uint32_t argument) {

@@ -95,23 +95,8 @@ void Engine::Load() {
     tile.id = id;
     LoadTile(&tile, config);
   }
-  for (const Route& route : routes) {
-    RouteState state;
-    state.source =
-        At(route.tile).channels[1][static_cast<size_t>(route.channel)];
-    state.shim = KindOf(route.tile) == TileKind::kShim;
-    const auto index = static_cast<int>(routes_.size());
-    channels_[static_cast<size_t>(state.source)].route = index;
-    for (const RouteEnd& end : route.ends) {
-      const int channel =
-          At(end.tile).channels[0][static_cast<size_t>(end.channel)];
-      channels_[static_cast<size_t>(channel)].route = index;
-      state.ends.push_back(channel);
-      state.latencies.push_back(end.hops * options_.parameters.hop_cycles);
-      state.shim = state.shim || KindOf(end.tile) == TileKind::kShim;
-    }
-    routes_.push_back(std::move(state));
-  }
+  CheckNeighbours();
+  LoadRoutes(routes);
   for (auto& [id, tile] : tiles_) LoadCore(&tile);
   FillCanaries();
   ResetTotals();
@@ -128,6 +113,49 @@ void Engine::Load() {
              {.descriptor = start.first_bd, .repeat = start.repeat}, 0);
       } catch (const Fault& fault) {
         throw Error(ErrorCode::kBadInput, fault.what());
+      }
+    }
+  }
+}
+
+void Engine::LoadRoutes(const std::vector<Route>& routes) {
+  std::map<Route::Output, int> outputs;
+  for (const Route& route : routes) {
+    RouteState state;
+    state.source =
+        At(route.tile).channels[1][static_cast<size_t>(route.channel)];
+    state.shim = KindOf(route.tile) == TileKind::kShim;
+    state.packet = route.packet;
+    for (const Route::Output& output : route.outputs) {
+      state.outputs.push_back(
+          outputs.emplace(output, static_cast<int>(outputs.size()))
+              .first->second);
+    }
+    const auto index = static_cast<int>(routes_.size());
+    channels_[static_cast<size_t>(state.source)].routes.push_back(index);
+    for (const RouteEnd& end : route.ends) {
+      const int channel =
+          At(end.tile).channels[0][static_cast<size_t>(end.channel)];
+      channels_[static_cast<size_t>(channel)].routes.push_back(index);
+      state.ends.push_back(channel);
+      state.latencies.push_back(end.hops * options_.parameters.hop_cycles);
+      state.drops_header.push_back(end.drops_header);
+      state.shim = state.shim || KindOf(end.tile) == TileKind::kShim;
+    }
+    routes_.push_back(std::move(state));
+  }
+  outputs_.resize(outputs.size());
+}
+
+// Mem tiles beside the array's are not the program's.
+void Engine::CheckNeighbours() const {
+  for (const auto& [id, tile] : tiles_) {
+    for (const BufferDescriptor& bd : tile.config->descriptors) {
+      for (const int side :
+           {bd.memory_side, bd.acquire_side, bd.release_side}) {
+        if (tiles_.contains(Beside(id, side))) continue;
+        Refuse("{}: descriptor {} reaches {}, which is not in the array",
+               id.ToString(), bd.id, Beside(id, side).ToString());
       }
     }
   }

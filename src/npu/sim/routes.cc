@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <set>
+#include <string_view>
+#include <utility>
 
 #include "base/error.h"
 
@@ -38,55 +41,153 @@ bool InArray(TileId tile) {
          tile.row < kRows;
 }
 
-void CheckPorts(TileId tile, const TileConfig& config) {
-  const TileKind kind = KindOf(tile);
-  std::set<Port> outs;
-  for (const Connection& c : config.connections) {
-    if (c.in.index < 0 || c.in.index >= InputPorts(kind, c.in.bundle)) {
+constexpr int kArbiters = 6;  // of a switch, with 4 msels each (mlir-aie)
+constexpr int kMsels = 4;
+constexpr int kSlots = 4;  // of an input (AM025)
+constexpr int kPackets = 32;
+
+// The switch of one tile, port by port.
+class PortCheck {
+ public:
+  explicit PortCheck(TileId tile) : tile_(tile), kind_(KindOf(tile)) {}
+
+  void In(const Port& in, bool packets) {
+    if (in.index < 0 || in.index >= InputPorts(kind_, in.bundle)) {
       Fail(ErrorCode::kBadInput,
            "{}: stream switch has no input {}, it has {} of that side",
-           tile.ToString(), ToString(c.in), InputPorts(kind, c.in.bundle));
+           tile_.ToString(), ToString(in), InputPorts(kind_, in.bundle));
     }
-    if (c.out.index < 0 || c.out.index >= OutputPorts(kind, c.out.bundle)) {
+    if (!ins_.emplace(in, packets).second && ins_[in] != packets) {
+      Fail(ErrorCode::kBadInput,
+           "{}: input {} is both circuit and packet switched", tile_.ToString(),
+           ToString(in));
+    }
+  }
+  void Out(const Port& out) {
+    if (out.index < 0 || out.index >= OutputPorts(kind_, out.bundle)) {
       Fail(ErrorCode::kBadInput,
            "{}: stream switch has no output {}, it has {} of that side",
-           tile.ToString(), ToString(c.out), OutputPorts(kind, c.out.bundle));
+           tile_.ToString(), ToString(out), OutputPorts(kind_, out.bundle));
     }
-    if (!outs.insert(c.out).second) {
+    if (!outs_.insert(out).second) {
       Fail(ErrorCode::kBadInput, "{}: output {} has two inputs",
-           tile.ToString(), ToString(c.out));
+           tile_.ToString(), ToString(out));
     }
-    if (!InArray(Across(tile, c.out).tile)) {
+    if (!InArray(Across(tile_, out).tile)) {
       Fail(ErrorCode::kBadInput, "{}: output {} leaves the array",
-           tile.ToString(), ToString(c.out));
+           tile_.ToString(), ToString(out));
     }
+  }
+  void Number(std::string_view what, int value, int end) const {
+    if (value >= 0 && value < end) return;
+    Fail(ErrorCode::kBadInput, "{}: {} is {}, want 0 to {}", tile_.ToString(),
+         what, value, end - 1);
+  }
+
+ private:
+  TileId tile_;
+  TileKind kind_;
+  std::map<Port, bool> ins_;
+  std::set<Port> outs_;
+};
+
+void CheckPorts(TileId tile, const TileConfig& config) {
+  PortCheck check(tile);
+  for (const Connection& c : config.connections) {
+    check.In(c.in, false);
+    check.Out(c.out);
+  }
+  std::map<Port, int> slots;
+  for (const PacketSlot& slot : config.packet_slots) {
+    check.In(slot.in, true);
+    check.Number("packet ID of a slot", slot.id, kPackets);
+    check.Number("mask of a slot", slot.mask, kPackets);
+    check.Number("arbiter of a slot", slot.arbiter, kArbiters);
+    check.Number("msel of a slot", slot.msel, kMsels);
+    if (++slots[slot.in] > kSlots) {
+      Fail(ErrorCode::kBadInput, "{}: input {} has more than {} slots",
+           tile.ToString(), ToString(slot.in), kSlots);
+    }
+  }
+  for (const PacketOutput& output : config.packet_outputs) {
+    check.Out(output.out);
+    check.Number("arbiter of an output", output.arbiter, kArbiters);
+    check.Number("msels of an output", output.msels, 1 << kMsels);
   }
 }
 
-// An output has one input, so no stream that starts at a DMA runs in a circle.
+// Follows one stream from a DMA on: words without a header, or one packet.
 class Tracer {
  public:
   Tracer(const ArrayConfig& config, Route* route)
       : config_(config), route_(route) {}
 
-  void Follow(TileId tile, const Port& in, int hops) {
+  void Follow(TileId tile, const Port& in, int hops, bool dropped) {
     const auto found = config_.tiles.find(tile);
     if (found == config_.tiles.end()) return;
+    if (!seen_.insert({tile, in}).second) {
+      Fail(ErrorCode::kBadInput, "{}: packet {} runs in a circle",
+           tile.ToString(), route_->packet);
+    }
     for (const Connection& c : found->second.connections) {
-      if (c.in != in) continue;
-      if (c.out.bundle == Bundle::kDma) {
-        route_->ends.push_back({tile, c.out.index, hops + 1});
-      } else {
-        const Step step = Across(tile, c.out);
-        Follow(step.tile, step.in, hops + 1);
-      }
+      if (c.in == in) Leave(tile, c.out, hops, dropped);
+    }
+    for (const PacketSlot& slot : found->second.packet_slots) {
+      if (slot.in != in) continue;
+      met_packets_ = true;
+      // note: what follows a dropped header is told apart by nothing.
+      if (route_->packet == Route::kAnything || dropped) return;
+      if ((slot.id ^ route_->packet) & slot.mask) continue;
+      Arbitrate(tile, found->second, slot, hops);
+      return;
     }
   }
+  bool met_packets() const { return met_packets_; }
 
  private:
+  void Arbitrate(TileId tile, const TileConfig& config, const PacketSlot& slot,
+                 int hops) {
+    for (const PacketOutput& output : config.packet_outputs) {
+      if (output.arbiter != slot.arbiter ||
+          (output.msels >> slot.msel & 1) == 0) {
+        continue;
+      }
+      route_->outputs.push_back({tile, output.out});
+      Leave(tile, output.out, hops, output.drop_header);
+    }
+  }
+  void Leave(TileId tile, const Port& out, int hops, bool dropped) {
+    if (out.bundle == Bundle::kDma) {
+      route_->ends.push_back({tile, out.index, hops + 1, dropped});
+      return;
+    }
+    const Step step = Across(tile, out);
+    Follow(step.tile, step.in, hops + 1, dropped);
+  }
+
   const ArrayConfig& config_;
   Route* route_;
+  std::set<std::pair<TileId, Port>> seen_;
+  bool met_packets_ = false;
 };
+
+// The routes of one MM2S channel.
+void TraceChannel(const ArrayConfig& config, TileId tile, int channel,
+                  std::vector<Route>* routes) {
+  const Port dma{Bundle::kDma, channel};
+  Route circuit{.tile = tile, .channel = channel};
+  Tracer plain(config, &circuit);
+  plain.Follow(tile, dma, 0, false);
+  if (!plain.met_packets()) {
+    if (!circuit.ends.empty()) routes->push_back(std::move(circuit));
+    return;
+  }
+  for (int packet = 0; packet < kPackets; ++packet) {
+    Route route{.tile = tile, .channel = channel, .packet = packet};
+    Tracer(config, &route).Follow(tile, dma, 0, false);
+    if (!route.ends.empty()) routes->push_back(std::move(route));
+  }
+}
 
 }  // namespace
 
@@ -133,14 +234,15 @@ std::vector<Route> TraceRoutes(const ArrayConfig& config) {
     CheckPorts(tile, tile_config);
   }
   for (const auto& [tile, tile_config] : config.tiles) {
-    std::set<int> done;
+    std::set<int> sources;
     for (const Connection& c : tile_config.connections) {
-      if (c.in.bundle != Bundle::kDma || !done.insert(c.in.index).second) {
-        continue;
-      }
-      Route route{.tile = tile, .channel = c.in.index};
-      Tracer(config, &route).Follow(tile, c.in, 0);
-      if (!route.ends.empty()) routes.push_back(std::move(route));
+      if (c.in.bundle == Bundle::kDma) sources.insert(c.in.index);
+    }
+    for (const PacketSlot& slot : tile_config.packet_slots) {
+      if (slot.in.bundle == Bundle::kDma) sources.insert(slot.in.index);
+    }
+    for (const int channel : sources) {
+      TraceChannel(config, tile, channel, &routes);
     }
   }
   return routes;
