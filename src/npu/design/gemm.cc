@@ -15,7 +15,7 @@ constexpr int kCoreRows = kRows - kFirstCoreRow;
 void Check(const GemmShape& s) {
   const bool fits = s.m_all % (kCoreRows * s.m) == 0 &&
                     s.n_all % (kColumns * s.n) == 0 && s.k_all % s.k == 0 &&
-                    s.m % 8 == 0 && s.n % 16 == 0 && s.k % 8 == 0 &&
+                    s.m % 8 == 0 && s.n % 32 == 0 && s.k % 8 == 0 &&
                     s.m_all > 0 && s.n_all > 0 && s.k_all > 0;
   if (fits) return;
   Fail(ErrorCode::kBadInput,

@@ -15,7 +15,7 @@
 namespace sotto::npu {
 
 // C[M][N] = epilogue(A[M][K] W[K][N]), C in bf16. M and N are multiples of
-// 4 m and 4 n, K of k; m of 8, n of 16, k of 8.
+// 4 m and 4 n, K of k; m of 8, n of 32, k of 8.
 struct GemmShape {
   int64_t m_all = 256;
   int64_t k_all = 256;

@@ -225,7 +225,6 @@ class Program {
     }
     std::vector<Arg> finish = {Memory(work_), Element(c_), Constant(kTile),
                                Constant(kTile)};
-    if (int8_) finish.push_back(Constant(0x3F800000));  // 1 as a float
     Add({EndLoop(),
          Call(int8_ ? "flash_finish_i8" : "flash_finish_bf16", finish),
          EndLoop()});

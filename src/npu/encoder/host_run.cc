@@ -2,7 +2,6 @@
 #include "npu/encoder/host_run.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -208,8 +207,7 @@ void Run::Attention(const PackedLayer& layer) {
     }
     if (int8_)
       // V stands in steps of what comes out already.
-      flash_finish_i8(state, work_.normed.As<int8_t>(row, head), kTile, kTile,
-                      std::bit_cast<int32_t>(1.0F));
+      flash_finish_i8(state, work_.normed.As<int8_t>(row, head), kTile, kTile);
     else
       flash_finish_bf16(state, work_.normed.As<Half>(row, head), kTile, kTile);
   });

@@ -127,9 +127,9 @@ Costs ScoresI8(double rows, double keys, double d) {
            .loads = 6,
            .accumulators = 4,
            .what = "Q times K"},
-          // Add the exponent, subtract the offset, maximum: of 8 vectors.
+          // Add the exponent, maximum: of 8 vectors.
           {.trips = tiles,
-           .vector_ops = 24,
+           .vector_ops = 16,
            .shuffles = 8,
            .stores = 16,
            .what = "scores and their maximum"},
@@ -141,18 +141,25 @@ Costs Flash(Costs costs, Ints ints) {
   const double keys = ints[1];
   const double d = ints[2];
   const bool first = ints[3] == 0;
-  // Fold a maximum over four lanes, compare with the reference, one branch.
-  costs.push_back({.trips = rows / 4,
+  // Compare the lanes' maxima with two references, one branch.
+  costs.push_back({.trips = rows / 8,
                    .vector_ops = 4,
-                   .shuffles = 3,
-                   .loads = 2,
-                   .scalar_ops = 2,
+                   .loads = 4,
+                   .scalar_ops = 3,
                    .branches = 1,
-                   .chain = 7 + 4 * 2 + 4 + 6,
+                   .chain = 7 + 2 * 2 + 4 + 6,
                    .what = "reference"});
   // The first block moves every reference. Later ones move hardly any: the
   // share measured on Whisper-base's attention (docs/npu-kernels.md).
   const double moved = first ? 1.0 : kFlashRescaleShare;
+  // Fold a maximum over four lanes, round it up, the factor.
+  LoopCost fold = Loop(
+      moved * rows / 4, "new reference",
+      kExp2 + kSplitTwo +
+          LoopCost{.vector_ops = 10, .shuffles = 3, .loads = 2, .stores = 2});
+  fold.branches = 1;
+  fold.chain = 7 + 4 * 2 + 4 + 6 * 6;
+  costs.push_back(fold);
   LoopCost rescale = Loop(moved * rows / 4 * (d / 4 + 1), "rescale",
                           kScaleTwo + LoopCost{.loads = 2, .stores = 2});
   costs.push_back(rescale);
@@ -238,28 +245,28 @@ Costs LayerNormApply(Ints ints, const LoopCost& out) {
 }  // namespace
 
 Costs CostGemmI8(Ints ints) {
-  const double tiles = ints[0] / 8.0 * ints[2] / 16.0;
+  const double tiles = ints[0] / 8.0 * ints[2] / 32.0;
   return {{.trips = tiles * ints[1] / 8.0,
-           .vmac_int8 = 4,
-           .loads = 6,
-           .accumulators = 4,
+           .vmac_int8 = 8,
+           .loads = 10,
+           .accumulators = 8,
            .what = "products"},
           {.trips = tiles,
-           .loads = ints[3] == 0 ? 0.0 : 16.0,
-           .stores = 16,
+           .loads = ints[3] == 0 ? 0.0 : 32.0,
+           .stores = 32,
            .what = "sums in and out"},
           Edge(tiles, kInt8Edge)};
 }
 Costs CostGemmBf16(Ints ints) {
-  const double tiles = ints[0] / 8.0 * ints[2] / 16.0;
+  const double tiles = ints[0] / 8.0 * ints[2] / 32.0;
   return {{.trips = tiles * ints[1] / 8.0,
-           .vmac_bf16 = 8,
-           .loads = 12,
-           .accumulators = 8,
+           .vmac_bf16 = 16,
+           .loads = 20,
+           .accumulators = 16,
            .what = "products"},
           {.trips = tiles,
-           .loads = ints[3] == 0 ? 0.0 : 16.0,
-           .stores = 16,
+           .loads = ints[3] == 0 ? 0.0 : 32.0,
+           .stores = 32,
            .what = "sums in and out"},
           Edge(tiles, kBf16Edge)};
 }

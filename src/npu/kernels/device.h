@@ -89,8 +89,7 @@ void flash_block_i8(const int8_t* q, const int8_t* k, const Bf16* v,
                     float* state, float* scratch, int32_t rows, int32_t keys,
                     int32_t d, int32_t block, int32_t valid, int32_t shift);
 void flash_finish_bf16(const float* state, Bf16* out, int32_t rows, int32_t d);
-void flash_finish_i8(const float* state, int8_t* out, int32_t rows, int32_t d,
-                     int32_t scale_bits);
+void flash_finish_i8(const float* state, int8_t* out, int32_t rows, int32_t d);
 
 // rows.cc
 void layer_norm_bf16(const Bf16* x, const float* params, Bf16* out,

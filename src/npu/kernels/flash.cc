@@ -56,14 +56,23 @@ struct State {
         out(state + rows * 8),
         d(d_model) {}
 
-  // Four rows' reference so that it is no more than kSlack below `best`;
-  // rescales what has been summed where it has to move.
+  SOTTO_INLINE Floats Reference(int block) const {
+    return vec::load_v<16>(reference + block * 16);
+  }
+  // Whether a score of four rows is more than kSlack above their reference.
+  // `best`: of each lane, `offset` too high. A row's reference stands in all
+  // its lanes, so any lane can tell.
+  SOTTO_INLINE bool Passed(int block, const Floats& best,
+                           const Floats& offset) const {
+    const vec::mask<16> low = vec::lt(
+        vec::add(Reference(block), vec::add(offset, Float16(kSlack))), best);
+    return !low.empty();
+  }
+  // Moves four rows' reference so that it is no more than kSlack below `best`
+  // and rescales what has been summed.
   SOTTO_INLINE Floats Advance(int block, const Floats& best) const {
-    const Floats old = vec::load_v<16>(reference + block * 16);
+    const Floats old = Reference(block);
     const vec::mask<16> low = vec::lt(vec::add(old, Float16(kSlack)), best);
-    bool any = false;
-    for (unsigned row = 0; row < 4; ++row) any = any || low.test(row * 4);
-    if (!any) return old;
     const Floats next = vec::select(old, RoundUp(best), low);
     vec::store_v(reference + block * 16, next);
     const TwoParts factor =
@@ -103,8 +112,8 @@ SOTTO_INLINE Floats MaskTail(const Floats& s, int key, int valid) {
   return vec::select(s, Float16(kMasked), vec::gt(lane, limit));
 }
 
-// Scores of 8 rows with all keys of the block, in 4x4 blocks; returns each
-// row's maximum.
+// Scores of 8 rows with all keys of the block, in 4x4 blocks; returns the
+// maximum of each lane.
 struct Maxima {
   Floats low, high;  // rows 0 to 3, rows 4 to 7
 };
@@ -139,20 +148,20 @@ SOTTO_INLINE Maxima ScoresBf16(const bf16* q, const bf16* k, float* scores,
       vec::store_v(scores + (keys / 4 + j + b) * 16, s1);
     }
   }
-  return {RowMaximum(best.low), RowMaximum(best.high)};
+  return best;
 }
 
-// int8 scores become floats by standing in the low bits of 1.5 * 2^(23-shift).
-// Stored as 4x4 blocks too.
+// int8 scores become floats by standing in the low bits of 1.5 * 2^(23-shift),
+// and stay that much too high: all that follows takes it off exactly. Stored as
+// 4x4 blocks too.
+SOTTO_INLINE int32_t OffsetBits(int shift) {
+  return kRoundBits - (shift << 23);
+}
 struct IntScale {
   int32_t bits;
-  Floats offset;
-  SOTTO_INLINE explicit IntScale(int shift)
-      : bits(kRoundBits - (shift << 23)), offset(Float16(FloatOfBits(bits))) {}
+  SOTTO_INLINE explicit IntScale(int shift) : bits(OffsetBits(shift)) {}
   SOTTO_INLINE Floats Of(const Words& sums) const {
-    return vec::sub(
-        vec::add(sums, vec::broadcast<int32_t, 16>(bits)).cast_to<float>(),
-        offset);
+    return vec::add(sums, vec::broadcast<int32_t, 16>(bits)).cast_to<float>();
   }
 };
 SOTTO_INLINE Maxima ScoresI8(const int8_t* q, const int8_t* k, float* scores,
@@ -196,14 +205,17 @@ SOTTO_INLINE Maxima ScoresI8(const int8_t* q, const int8_t* k, float* scores,
       }
     }
   }
-  return {RowMaximum(best.low), RowMaximum(best.high)};
+  return best;
 }
 
-// Four rows' scores to probabilities, as blocks of 4 rows and 8 keys.
+// Four rows' scores to probabilities, as blocks of 4 rows and 8 keys. The
+// scores are `offset` too high; it and the reference are whole numbers, so
+// nothing is rounded that would not be without it.
 SOTTO_INLINE void Probabilities(const float* scores, const Floats& reference,
-                                bf16* out, int keys) {
-  const Floats magic = vec::sub(Float16(kRound), reference);
-  const Floats least = vec::sub(reference, Float16(126.0F));
+                                const Floats& offset, bf16* out, int keys) {
+  const Floats base = vec::add(reference, offset);
+  const Floats magic = vec::sub(Float16(kRound), base);
+  const Floats least = vec::sub(base, Float16(126.0F));
   for (int j = 0; j < keys / 8; ++j) {
     const Halves left = ToHalves(Exp2Probability(
         vec::max(vec::load_v<16>(scores + j * 32), least), magic));
@@ -262,18 +274,27 @@ SOTTO_INLINE void AddValues(const bf16* p, const bf16* v, const State& state,
 }
 
 template <typename Scores>
-SOTTO_INLINE void FlashBlock(const Scores& scores_of, const bf16* v,
-                             float* state_buffer, float* scratch, int rows,
-                             int keys, int d) {
+SOTTO_INLINE void FlashBlock(const Scores& scores_of, float offset,
+                             const bf16* v, float* state_buffer, float* scratch,
+                             int rows, int keys, int d) {
   SetProductionModes();
   const State state(state_buffer, rows, d);
+  const Floats above = Float16(offset);
   bf16* p = reinterpret_cast<bf16*>(scratch + 8 * keys);
   for (int i = 0; i < rows / 4; i += 2) {
     const Maxima best = scores_of(i, scratch);
-    const Floats low = state.Advance(i, best.low);
-    const Floats high = state.Advance(i + 1, best.high);
-    Probabilities(scratch, low, p, keys);
-    Probabilities(scratch + 4 * keys, high, p + 4 * keys, keys);
+    Floats low = state.Reference(i);
+    Floats high = state.Reference(i + 1);
+    const bool low_passed = state.Passed(i, best.low, above);
+    const bool high_passed = state.Passed(i + 1, best.high, above);
+    if (low_passed || high_passed) {
+      if (low_passed)
+        low = state.Advance(i, vec::sub(RowMaximum(best.low), above));
+      if (high_passed)
+        high = state.Advance(i + 1, vec::sub(RowMaximum(best.high), above));
+    }
+    Probabilities(scratch, low, above, p, keys);
+    Probabilities(scratch + 4 * keys, high, above, p + 4 * keys, keys);
     AddValues(p, v, state, i, keys);
   }
 }
@@ -287,7 +308,7 @@ SOTTO_INLINE void flash_block_bf16_body(const bf16* q, const bf16* k,
         return ScoresBf16(q + i * d * 4, k, scores, keys, d, block * keys,
                           valid);
       },
-      v, state, scratch, rows, keys, d);
+      0.0F, v, state, scratch, rows, keys, d);
 }
 SOTTO_INLINE void flash_block_i8_body(const int8_t* q, const int8_t* k,
                                       const bf16* v, float* state,
@@ -298,7 +319,7 @@ SOTTO_INLINE void flash_block_i8_body(const int8_t* q, const int8_t* k,
         return ScoresI8(q + i * d * 4, k, scores, keys, d, block * keys, valid,
                         shift);
       },
-      v, state, scratch, rows, keys, d);
+      FloatOfBits(OffsetBits(shift)), v, state, scratch, rows, keys, d);
 }
 
 // The output divided by the sum, 4x4 blocks zipped to 4x8.
@@ -329,15 +350,14 @@ SOTTO_INLINE void flash_finish_bf16_body(const float* state_buffer, bf16* out,
     }
   }
 }
-// To int8 for the next product, times the scale.
+// To int8 for the next product; whoever makes V scales it for that.
 SOTTO_INLINE void flash_finish_i8_body(const float* state_buffer, int8_t* out,
-                                       int rows, int d, int scale_bits) {
+                                       int rows, int d) {
   SetProductionModes();
   const State state(const_cast<float*>(state_buffer), rows, d);
-  const Floats scale = Float16(FloatOfBits(scale_bits));
   for (int i = 0; i < rows / 4; ++i) {
-    const TwoParts inverse = SplitTwo(
-        MulThree(Reciprocal(vec::load_v<16>(state.sum + i * 16)), scale));
+    const TwoParts inverse =
+        SplitTwo(Reciprocal(vec::load_v<16>(state.sum + i * 16)));
     for (int j = 0; j < d / 8; ++j) {
       const Finished v = FinishBlock(state, i, j, inverse);
       vec::store_v(out + (i * (d / 8) + j) * 32,
@@ -367,6 +387,5 @@ SOTTO_KERNEL(flash_finish_bf16,
              (const float* state, vec::bf16* out, int32_t rows, int32_t d),
              (state, out, rows, d))
 SOTTO_KERNEL(flash_finish_i8,
-             (const float* state, int8_t* out, int32_t rows, int32_t d,
-              int32_t scale_bits),
-             (state, out, rows, d, scale_bits))
+             (const float* state, int8_t* out, int32_t rows, int32_t d),
+             (state, out, rows, d))

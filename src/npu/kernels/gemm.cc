@@ -7,15 +7,15 @@
 //   weights int8 [n/8][k/8][8 of k][8 of n]
 //   weights bf16 [n/4][k/8][8 of k][4 of n]
 //   sums   int32 [m/4][n/8][4][8], f32 [m/4][n/4][4][4]
-// m a multiple of 8, n of 16, k of 8.
+// m a multiple of 8, n of 32, k of 8.
 #include "npu/kernels/device.h"
 #include "npu/kernels/elementary.h"
 
 namespace sotto::npu {
 namespace {
 
-// 2 x 2 blocks of 4x8 sums at a time: four accumulators, six loads for four
-// multiplies, so the multiplier is what limits.
+// 2 x 4 blocks of 4x8 sums at a time: eight of the nine accumulators, ten loads
+// for eight multiplies, so the multiplier is what limits.
 SOTTO_INLINE void gemm_i8_body(const int8_t* a, const int8_t* w, int32_t* acc,
                                int m, int k, int n, int step) {
   using Mmul = vec::mmul<4, 8, 8, int8_t, int8_t>;
@@ -23,49 +23,49 @@ SOTTO_INLINE void gemm_i8_body(const int8_t* a, const int8_t* w, int32_t* acc,
   const int n_blocks = n / 8;
   vec::set_saturation(vec::saturation_mode::none);
   for (int i = 0; i < m / 4; i += 2) {
-    for (int j = 0; j < n_blocks; j += 2) {
+    for (int j = 0; j < n_blocks; j += 4) {
       int32_t* c0 = acc + (i * n_blocks + j) * 32;
       int32_t* c1 = c0 + n_blocks * 32;
       const vec::vector<int32_t, 32> zero = vec::zeros<int32_t, 32>();
-      Mmul c00(step == 0 ? zero : vec::load_v<32>(c0));
-      Mmul c01(step == 0 ? zero : vec::load_v<32>(c0 + 32));
-      Mmul c10(step == 0 ? zero : vec::load_v<32>(c1));
-      Mmul c11(step == 0 ? zero : vec::load_v<32>(c1 + 32));
+      Mmul c[2][4];
+      for (int b = 0; b < 4; ++b) {
+        c[0][b] = Mmul(step == 0 ? zero : vec::load_v<32>(c0 + b * 32));
+        c[1][b] = Mmul(step == 0 ? zero : vec::load_v<32>(c1 + b * 32));
+      }
       const int8_t* a0 = a + i * k_blocks * 32;
       const int8_t* a1 = a0 + k_blocks * 32;
       const int8_t* w0 = w + j * k_blocks * 64;
-      const int8_t* w1 = w0 + k_blocks * 64;
       for (int l = 0; l < k_blocks; ++l) {
         const auto x0 = vec::load_v<32>(a0 + l * 32);
         const auto x1 = vec::load_v<32>(a1 + l * 32);
-        const auto y0 = vec::load_v<64>(w0 + l * 64);
-        const auto y1 = vec::load_v<64>(w1 + l * 64);
-        c00.mac(x0, y0);
-        c01.mac(x0, y1);
-        c10.mac(x1, y0);
-        c11.mac(x1, y1);
+        for (int b = 0; b < 4; ++b) {
+          const auto y = vec::load_v<64>(w0 + (b * k_blocks + l) * 64);
+          c[0][b].mac(x0, y);
+          c[1][b].mac(x1, y);
+        }
       }
-      vec::store_v(c0, c00.to_vector<int32_t>());
-      vec::store_v(c0 + 32, c01.to_vector<int32_t>());
-      vec::store_v(c1, c10.to_vector<int32_t>());
-      vec::store_v(c1 + 32, c11.to_vector<int32_t>());
+      for (int b = 0; b < 4; ++b) {
+        vec::store_v(c0 + b * 32, c[0][b].to_vector<int32_t>());
+        vec::store_v(c1 + b * 32, c[1][b].to_vector<int32_t>());
+      }
     }
   }
 }
 
-// 2 x 4 blocks of 4x4 sums: eight accumulators cover the four cycles between
-// dependent bf16 multiplies.
+// 2 x 8 blocks of 4x4 sums: sixteen of the eighteen half accumulators, four
+// times what covers the four cycles between dependent bf16 multiplies. Wide
+// tiles are entered less often.
 SOTTO_INLINE void gemm_bf16_body(const bf16* a, const bf16* w, float* acc,
                                  int m, int k, int n, int step) {
   using Mmul = vec::mmul<4, 8, 4, bf16, bf16>;
   const int k_blocks = k / 8;
   const int n_blocks = n / 4;
   for (int i = 0; i < m / 4; i += 2) {
-    for (int j = 0; j < n_blocks; j += 4) {
+    for (int j = 0; j < n_blocks; j += 8) {
       float* c0 = acc + (i * n_blocks + j) * 16;
       float* c1 = c0 + n_blocks * 16;
-      Mmul c[2][4];
-      for (int b = 0; b < 4; ++b) {
+      Mmul c[2][8];
+      for (int b = 0; b < 8; ++b) {
         const Floats zero = Float16(0.0F);
         c[0][b] = Mmul(step == 0 ? zero : vec::load_v<16>(c0 + b * 16));
         c[1][b] = Mmul(step == 0 ? zero : vec::load_v<16>(c1 + b * 16));
@@ -76,13 +76,13 @@ SOTTO_INLINE void gemm_bf16_body(const bf16* a, const bf16* w, float* acc,
       for (int l = 0; l < k_blocks; ++l) {
         const auto x0 = vec::load_v<32>(a0 + l * 32);
         const auto x1 = vec::load_v<32>(a1 + l * 32);
-        for (int b = 0; b < 4; ++b) {
+        for (int b = 0; b < 8; ++b) {
           const auto y = vec::load_v<32>(w0 + (b * k_blocks + l) * 32);
           c[0][b].mac(x0, y);
           c[1][b].mac(x1, y);
         }
       }
-      for (int b = 0; b < 4; ++b) {
+      for (int b = 0; b < 8; ++b) {
         vec::store_v(c0 + b * 16, c[0][b].to_vector<float>());
         vec::store_v(c1 + b * 16, c[1][b].to_vector<float>());
       }

@@ -100,6 +100,11 @@ template <unsigned N>
 class mask {
  public:
   SOTTO_INLINE bool test(unsigned i) const { return native[i] != 0; }
+  SOTTO_INLINE bool empty() const {
+    int32_t any = 0;
+    for (unsigned i = 0; i < N; ++i) any |= native[i];
+    return any == 0;
+  }
   NativeVector<int32_t, N> native;
 };
 
