@@ -15,6 +15,7 @@ using namespace amdxdna;  // NOLINT: the fake's whole vocabulary
 
 constexpr uint64_t kHeapBase = 0x4000000;  // npu1_regs.c
 constexpr int kCoreRowsOfNpu1 = 4;
+constexpr int64_t kOwnPid = 100;
 
 struct Object {
   BoType type = BoType::kShared;
@@ -140,6 +141,16 @@ class FakeAmdxdna::Node : public Ioctl {
       *At<Firmware>(get.buffer) = {1, 5, 5, 391};
       return 0;
     }
+    if (get.what == static_cast<uint32_t>(Info::kContexts)) {
+      const size_t n = contexts_.size() + fake_.others.size();
+      if (get.bytes < n * sizeof(ContextInfo)) return EINVAL;
+      auto* info = At<ContextInfo>(get.buffer);
+      for (const auto& context : contexts_)
+        *info++ = {.id = context.first, .pid = kOwnPid};
+      for (const int64_t pid : fake_.others) *info++ = {.id = 1, .pid = pid};
+      get.bytes = static_cast<uint32_t>(n * sizeof(ContextInfo));
+      return 0;
+    }
     return EOPNOTSUPP;
   }
 
@@ -222,7 +233,9 @@ class FakeAmdxdna::Node : public Ioctl {
     if (Heap() == nullptr || Heap()->host == nullptr) return ENOENT;
     const int columns = static_cast<int>(create.tiles) / kCoreRowsOfNpu1;
     if (columns < 1 || columns > fake_.columns - 1) return EINVAL;
-    if (fake_.contexts >= fake_.context_limit) return fake_.full_errno;
+    if (fake_.contexts + static_cast<int>(fake_.others.size()) >=
+        fake_.context_limit)
+      return fake_.full_errno;
     fake_.tiles = create.tiles;
     create.context = static_cast<uint32_t>(next_++);
     create.syncobj = static_cast<uint32_t>(next_++);

@@ -38,6 +38,8 @@ class FakeAmdxdna {
   int context_limit = kMaxContexts;
   int full_errno = 16;  // EBUSY; of the context past the limit
 
+  std::vector<int64_t> others;  // contexts of other processes, by their ids
+
   // What is open now.
   int nodes = 0, buffers = 0, contexts = 0, timelines = 0, mappings = 0;
   int runs = 0;

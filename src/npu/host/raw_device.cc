@@ -11,7 +11,8 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <mutex>
+#include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -203,12 +204,35 @@ class RawContext : public Context {
 
  private:
   // The driver's contexts are few, and it has several numbers for "no more".
+  // One of them has other causes, so it is asked who holds any.
   [[noreturn]] void Refused(int error) {
-    if (error == EBUSY || error == ENOSPC || error == EINVAL)
-      Fail(ErrorCode::kDevice,
-           "npu: no context free: the driver allows {} at once ({})",
-           kMaxContexts, std::strerror(error));
-    Fail(ErrorCode::kDevice, "npu: hardware context: {}", std::strerror(error));
+    const std::string why = std::strerror(error);
+    const auto held = Contexts();
+    const bool full =
+        error == EBUSY || error == ENOSPC ||
+        (error == EINVAL && (!held || held->size() >= kMaxContexts));
+    if (!full) Fail(ErrorCode::kDevice, "npu: hardware context: {}", why);
+    std::string by;
+    if (held && !held->empty()) {
+      std::set<int64_t> pids;
+      for (const ContextInfo& info : *held) pids.insert(info.pid);
+      by = fmt::format("; held by process {}", fmt::join(pids, ", "));
+    }
+    Fail(ErrorCode::kDevice,
+         "npu: no context free: the driver allows {} at once ({}){}",
+         kMaxContexts, why, by);
+  }
+
+  // All that exist, of every process; nothing where the driver does not say.
+  std::optional<std::vector<ContextInfo>> Contexts() {
+    std::vector<ContextInfo> infos(4 * kMaxContexts);
+    GetInfo get{};
+    get.what = static_cast<uint32_t>(Info::kContexts);
+    get.bytes = static_cast<uint32_t>(infos.size() * sizeof(ContextInfo));
+    get.buffer = AddressOf(infos.data());
+    if (node_.Call(kGetInfo, &get) != 0) return std::nullopt;
+    infos.resize(std::min(infos.size(), get.bytes / sizeof(ContextInfo)));
+    return infos;
   }
 
   uint64_t Submit(HostBuffer& instructions, uint32_t n_words,

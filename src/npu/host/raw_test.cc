@@ -197,8 +197,17 @@ TEST_F(Raw, TheSeventhContextWaits) {
     } catch (const Error& refused) {
       EXPECT_THAT(refused.what(), HasSubstr("no context free"));
       EXPECT_THAT(refused.what(), HasSubstr(std::strerror(error)));
+      EXPECT_THAT(refused.what(), HasSubstr("held by process 100"));
     }
   }
+  // Others may hold them; who does is said.
+  fake_.others = {7, 9, 7, 9, 8, 7};
+  EXPECT_THAT(Refusal(), HasSubstr("held by process 7, 8, 9"));
+  fake_.others = {};
+  // The number for a full device has other causes too.
+  fake_.full_errno = EINVAL;
+  fake_.context_limit = 0;
+  EXPECT_THAT(Refusal(), HasSubstr("hardware context: Invalid argument"));
   // The pool asks again until one of another process's is given back.
   fake_.full_errno = EBUSY;
   fake_.context_limit = 0;
