@@ -387,6 +387,23 @@ class Transcribing(Case):
         want = sotto("--model", TINY, "--profile", "cpu-f32", JFK).stdout
         self.assertEqual(sotto("--model", self.tmp / "m", JFK).stdout, want)
 
+    def test_the_next_file_is_begun_early(self):
+        profile = self.tmp / "p.toml"
+        results = []
+        for overlap in ("off", "on"):
+            profile.write_text(f'overlap = "{overlap}"\nbackend = "npu-sim"\n'
+                               '[encoder]\nprecision = "bf16"\n')
+            result = sotto("--model", TINY, "--profile", profile, "--device", "npu-sim",
+                           "--timings", JFK, JFK, self.tmp / "none.wav")
+            self.assertEqual(result.returncode, 1)
+            results.append(result)
+        self.assertEqual(results[0].stdout, results[1].stdout)
+        off, on = (r.stderr.decode() for r in results)
+        self.assertNotIn("ahead", off)
+        self.assertIn("1 windows encoded ahead: 1 used, 0 dropped, ", on)
+        # Read early or not, it is told once.
+        self.assertEqual(on.count("none.wav"), 1)
+
     def test_every_cpu_level_gives_the_text(self):
         for level in ("avx512", "avx2"):
             with self.subTest(level=level):
