@@ -409,6 +409,10 @@ class Emitter {
 
   void EmitDescriptor(TileId id, const TileConfig& tile,
                       const BufferDescriptor& bd) {
+    // The planner makes neither packets nor transfers beside a tile.
+    SOTTO_CHECK(bd.packet < 0 && tile.packet_slots.empty());
+    SOTTO_CHECK(bd.memory_side == 0 && bd.acquire_side == 0 &&
+                bd.release_side == 0);
     if (bd.acquire_lock >= 0) {
       EmitUse(id, bd.acquire_lock, true, bd.acquire_value);
     }
