@@ -10,10 +10,13 @@
 
 #include "audio/mel_source.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "engine/calibrate.h"
 #include "engine/engine.h"
 #include "engine/window_model.h"
 #include "model/convert.h"
+#include "npu/encoder/simulated_xrt.h"
+#include "npu/host/xrt_device.h"
 #include "tiny_model.h"
 
 namespace sotto {
@@ -110,6 +113,52 @@ TEST(NpuEngine, E8FailureInARunFallsBackAndStays) {
   EXPECT_EQ(engine.encoder_device(), "cpu");
   EXPECT_THAT(engine.fallback(), HasSubstr("TIMEOUT"));
   EXPECT_EQ(Encoded(model, 6), OnCpu(6, DefaultProfile()));
+}
+
+// --device npu whole: a package, XRT's protocol, the array's arithmetic. Then
+// the device fails.
+TEST(NpuEngine, E8DeviceWithAPackageEncodesUntilItFails) {
+  const npu::FakeTools tools(std::filesystem::path(testing::TempDir()) /
+                             "npu_engine_device");
+  const auto packages = tools.root() / "npu";
+  npu::BuildPackages(tools, packages);
+  npu::MockXrt xrt;
+  npu::SimulatedPackage array(npu::EncoderPrecision::kBF16);
+  xrt.program = [&](auto words, auto data) { return array.Run(words, data); };
+  const auto store = MakeTinyStore({.width = 128, .heads = 2});
+  const auto engine_on = [&](const std::filesystem::path& folder) {
+    return std::make_unique<Engine>(
+        store, nullptr,
+        EngineOptions{.device = "npu",
+                      .threads = 1,
+                      .npu_runner = npu::MakeDeviceRunner(
+                          std::make_shared<npu::SharedDevice>(
+                              npu::OpenXrtDevice(xrt.api())),
+                          {.packages = folder})});
+  };
+  const auto on_cpu = [&](unsigned seed) {
+    Engine engine(store, nullptr, {.profile = DefaultProfile(), .threads = 1});
+    WindowModel model(engine);
+    return Encoded(model, seed);
+  };
+  {
+    const auto engine = engine_on(packages);
+    WindowModel model(*engine);
+    Engine emulated(store, nullptr, {.device = "npu-sim", .threads = 1});
+    WindowModel emulation(emulated);
+    EXPECT_EQ(Encoded(model, 20), Encoded(emulation, 20));
+    EXPECT_EQ(engine->encoder_device(), "RyzenAI-npu1 (XRT 2.25)");
+    EXPECT_EQ(engine->fallback(), "");
+    xrt.program = [](auto, auto) { return npu::RunState::kTimeout; };
+    EXPECT_EQ(Encoded(model, 21), on_cpu(21));
+    EXPECT_EQ(engine->encoder_device(), "cpu");
+    EXPECT_THAT(engine->fallback(), HasSubstr("ended as TIMEOUT"));
+  }
+  WriteFileAtomic(packages / "encoder-bf16" / "design.xclbin", "changed");
+  const auto engine = engine_on(packages);
+  WindowModel model(*engine);
+  EXPECT_EQ(Encoded(model, 22), on_cpu(22));
+  EXPECT_THAT(engine->fallback(), HasSubstr("build the package again"));
 }
 
 TEST(NpuEngine, Int8WantsScalesAndFindsThem) {

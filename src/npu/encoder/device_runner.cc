@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -79,7 +80,9 @@ class DeviceRunner : public EncoderRunner {
       // A context that failed is not used again.
       loaded_.reset();
       if (error.code() == ErrorCode::kDevice) throw;
-      Fail(ErrorCode::kDevice, "npu: {}", error.what());
+      const std::string_view why = error.what();
+      Fail(ErrorCode::kDevice, "{}{}",
+           why.starts_with("npu") ? "" : "npu: ", why);
     }
   }
 

@@ -8,15 +8,12 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "npu/emit/build.h"
-#include "npu/emit/fake_tools.h"
 #include "npu/encoder/array_design.h"
 #include "npu/encoder/array_pack.h"
 #include "npu/encoder/random_encoder.h"
-#include "npu/host/mock_xrt.h"
+#include "npu/encoder/simulated_xrt.h"
 #include "npu/host/protocol.h"
 #include "npu/host/xrt_device.h"
-#include "npu/sim/array.h"
 
 namespace sotto::npu {
 namespace {
@@ -39,32 +36,15 @@ class DeviceRunnerTest : public testing::Test {
   static void SetUpTestSuite() {
     tools_ = std::make_unique<FakeTools>(fs::path(testing::TempDir()) /
                                          "device_runner");
-    for (const EncoderPrecision precision : kPrecisions) {
-      BuildOptions options;
-      options.folder = Packages() / PackageName(precision);
-      BuildPackage(PackageDesign(precision), tools_->Probe(), options);
-    }
+    BuildPackages(*tools_, Packages());
   }
   static void TearDownTestSuite() { tools_.reset(); }
   static fs::path Packages() { return tools_->root() / "npu"; }
 
-  // What a device with the package of a precision does: base's configuration,
-  // whatever shape the instructions and buffers are of.
   void Simulate(EncoderPrecision precision) {
-    config_ = MakePlan(ForDevice(PackageDesign(precision))).config;
-    mock_.program = [this](std::span<const uint32_t> words,
-                           std::span<const std::span<std::byte>> data) {
-      std::vector<int64_t> bytes;
-      for (const auto& buffer : data)
-        bytes.push_back(static_cast<int64_t>(buffer.size()));
-      if (array_ == nullptr || config_.host_buffer_bytes != bytes) {
-        config_.host_buffer_bytes = bytes;
-        array_ = std::make_unique<Array>(
-            std::make_shared<const ArrayConfig>(config_), SimOptions{});
-      }
-      const SimRun run = array_->Run(Decode(words), data);
-      EXPECT_EQ(run.state, RunState::kCompleted) << run.detail;
-      return run.state;
+    const auto array = std::make_shared<SimulatedPackage>(precision);
+    mock_.program = [array](auto words, auto data) {
+      return array->Run(words, data);
     };
   }
   std::unique_ptr<EncoderRunner> Open(const SottoXrtApi& api,
@@ -106,8 +86,6 @@ class DeviceRunnerTest : public testing::Test {
 
   static std::unique_ptr<FakeTools> tools_;
   MockXrt mock_;
-  ArrayConfig config_;
-  std::unique_ptr<Array> array_;
 };
 std::unique_ptr<FakeTools> DeviceRunnerTest::tools_;
 
@@ -116,7 +94,6 @@ std::unique_ptr<FakeTools> DeviceRunnerTest::tools_;
 TEST_F(DeviceRunnerTest, R2E8GivesTheHostsBitsThroughXrt) {
   for (const EncoderPrecision precision : kPrecisions) {
     SCOPED_TRACE(PackageName(precision));
-    array_.reset();
     Simulate(precision);
     const EncoderShape other{8, 60, 128, 2, 64, 1};
     const RandomEncoder first(kSmall, precision, 3);
