@@ -38,10 +38,11 @@ const ir::Value* FindWeight(const ir::Graph& graph, std::string_view name) {
 
 class EncoderStep : public Step {
  public:
-  EncoderStep(std::shared_ptr<const PackedEncoder> encoder,
+  EncoderStep(std::shared_ptr<const PackedEncoder> encoder, int batch,
               std::shared_ptr<const EncoderRunner> runner, ir::ValueId mel,
               ir::ValueId audio, std::span<const ir::NodeId> nodes)
       : encoder_(std::move(encoder)),
+        batch_(batch),
         runner_(std::move(runner)),
         mel_(mel),
         audio_(audio) {
@@ -55,17 +56,24 @@ class EncoderStep : public Step {
     const double t = s.positions();
     const double layer = t * d * (4 * d + 2 * s.ffn) + 2 * t * t * d;
     const double stem = t * d * 3 * (2.0 * s.n_mels + d);
-    info_.flops = 2 * (s.layers * layer + stem);
-    info_.read_bytes = static_cast<double>(encoder_->bytes());
+    info_.flops = 2 * batch_ * (s.layers * layer + stem);
+    info_.read_bytes = static_cast<double>(encoder_->bytes()) * batch_;
   }
 
+  // The windows of a batch one after another: one fills the whole array.
   void Run(const Frame& frame) const override {
-    runner_->Run(*encoder_, frame.At<const float>(mel_),
-                 frame.At<float>(audio_), frame.scratch, *frame.pool);
+    const EncoderShape& s = encoder_->shape;
+    const int64_t mel_floats = int64_t{s.n_mels} * s.frames;
+    const int64_t audio_floats = int64_t{s.positions()} * s.width;
+    for (int b = 0; b < batch_; ++b)
+      runner_->Run(*encoder_, frame.At<const float>(mel_) + b * mel_floats,
+                   frame.At<float>(audio_) + b * audio_floats, frame.scratch,
+                   *frame.pool);
   }
 
  private:
   std::shared_ptr<const PackedEncoder> encoder_;
+  int batch_;
   std::shared_ptr<const EncoderRunner> runner_;
   ir::ValueId mel_;
   ir::ValueId audio_;
@@ -103,8 +111,8 @@ class NpuBackend : public Backend {
     const auto packed = Packed(match, weights);
     std::vector<std::unique_ptr<Step>> steps;
     steps.push_back(std::make_unique<EncoderStep>(
-        packed, options_.runner, graph.Find("mel"), graph.outputs.front(),
-        nodes));
+        packed, match.batch, options_.runner, graph.Find("mel"),
+        graph.outputs.front(), nodes));
     return steps;
   }
 
@@ -146,8 +154,7 @@ EncoderMatch MatchEncoder(const ir::Graph& graph) {
     Fail(ErrorCode::kUnsupported, "npu: runs the encoder only");
   EncoderMatch match;
   const Shape& in = graph.value(mel).shape;
-  if (in[0] != 1)
-    Fail(ErrorCode::kUnsupported, "npu: a batch of {}, want 1", in[0]);
+  match.batch = static_cast<int>(in[0]);
   match.shape.n_mels = static_cast<int>(in[1]);
   match.shape.frames = static_cast<int>(in[2]);
   match.shape.width = static_cast<int>(conv->shape[0]);

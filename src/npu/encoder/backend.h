@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The NPU as a backend of the compiler: takes the whole encoder as one step,
-// one dispatch, and nothing else.
+// one dispatch a window, and nothing else.
 #pragma once
 
 #include <memory>
@@ -28,6 +28,7 @@ std::unique_ptr<Backend> MakeNpuBackend(NpuOptions options);
 // passes. Throws kUnsupported saying why it cannot run in the NPU's tiles.
 struct EncoderMatch {
   EncoderShape shape;
+  int batch = 1;  // windows
   EncoderPrecision precision = EncoderPrecision::kBF16;
 };
 EncoderMatch MatchEncoder(const ir::Graph& graph);
