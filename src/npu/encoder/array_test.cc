@@ -205,6 +205,7 @@ void ReportBase(const char* type, const SimReport& report,
                         "90",
                         type, 100 * hidden),
             RowTag::kModelled, hidden >= 0.9);
+  EXPECT_GE(hidden, 0.9);
   EncoderShape one;
   one.layers = 1;
   const double layer =
