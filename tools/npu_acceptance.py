@@ -231,7 +231,8 @@ def machine():
                        pathlib.Path("/proc/cpuinfo").read_text())
     cores = len(os.sched_getaffinity(0))
     load = os.getloadavg()[2]
-    other = (f"; other work ran meanwhile (load {load:.1f})"
+    other = (f"; other work ran meanwhile (load {load:.1f}), a quiet machine's "
+             "times are in [performance.md](performance.md)"
              if load > 1.5 * cores else "")
     return f"{cores} cores of {(names or ['?'])[0]}{other}"
 
