@@ -353,7 +353,7 @@ class NpuCommand : public Command {
   bool generic_ = false;
   bool json_ = false;
   std::string model_ = "tiny.en";
-  int windows_ = 16;
+  int windows_ = 40;
 };
 
 }  // namespace

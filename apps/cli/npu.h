@@ -14,7 +14,7 @@ struct CalibrateRequest {
   std::string model;
   std::vector<std::string> files;
   std::string out;  // empty: beside the weights
-  int windows = 16;
+  int windows = 40;
 };
 // Runs speech through the f32 encoder and writes what int8 needs to know.
 int Calibrate(const CalibrateRequest& request);

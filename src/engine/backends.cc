@@ -29,9 +29,10 @@ npu::NpuOptions OptionsFor(const std::filesystem::path& weights) {
         std::make_shared<const npu::Calibration>(npu::Calibration::Load(path));
   else
     options.no_calibration = fmt::format(
-        "int8 needs the model's scales and {} is not there; `sotto npu "
-        "calibrate` makes it from speech",
-        path.string());
+        "int8 needs the model's scales and {} is not there; make it from "
+        "speech "
+        "like yours: sotto npu calibrate --model '{}' FILE-OR-FOLDER...",
+        path.string(), weights.string());
   return options;
 }
 

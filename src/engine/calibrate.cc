@@ -43,7 +43,7 @@ Profile CalibrationProfile() {
 
 }  // namespace
 
-Calibrator::Calibrator(const WeightStore& store, int threads)
+EncoderTrace::EncoderTrace(const WeightStore& store, int threads)
     : pool_(std::make_unique<ThreadPool>(threads)),
       backend_(MakeCpuBackend({.features = HostFeatures(),
                                .pool = pool_.get(),
@@ -51,38 +51,46 @@ Calibrator::Calibrator(const WeightStore& store, int threads)
       program_(Compile(store, Stage::kEncoder, {}, CalibrationProfile(),
                        std::array{backend_.get()})) {}
 
-Calibrator::~Calibrator() = default;
+EncoderTrace::~EncoderTrace() = default;
 
-void Calibrator::See(std::span<const float> mel) {
+void EncoderTrace::Run(std::span<const float> mel, Look look) {
   std::memcpy(session_.Io("mel", mel.size_bytes()), mel.data(),
               mel.size_bytes());
-  session_.Run(*program_, *pool_,
-               [this](size_t step, const Frame& frame) { Look(step, frame); });
-  ++result_.windows;
+  const ir::Graph& graph = program_->graph();
+  session_.Run(*program_, *pool_, [&](size_t step, const Frame& frame) {
+    for (const ir::NodeId id : program_->steps()[step]->info().nodes) {
+      const ir::ValueId out = graph.node(id).output;
+      const ir::Value& value = graph.value(out);
+      if (frame.At<const float>(out) == nullptr) continue;  // fused away
+      look(value.name,
+           std::span(frame.At<const float>(out),
+                     static_cast<size_t>(value.shape.Elements())),
+           static_cast<size_t>(value.shape[-1]));
+    }
+  });
 }
 
-void Calibrator::Look(size_t step, const Frame& frame) {
-  const ir::Graph& graph = program_->graph();
-  for (const ir::NodeId id : program_->steps()[step]->info().nodes) {
-    const ir::ValueId out = graph.node(id).output;
-    const ir::Value& value = graph.value(out);
-    const auto site = SiteOf(value.name);
-    if (!site) continue;
-    const auto channels = static_cast<size_t>(value.shape[-1]);
-    const std::span values(frame.At<const float>(out),
-                           static_cast<size_t>(value.shape.Elements()));
+void Calibrator::See(std::span<const float> mel) {
+  trace_.Run(mel, [this](std::string_view name, std::span<const float> values,
+                         size_t channels) {
+    const auto site = SiteOf(name);
+    if (!site) return;
     if (*site != "stem.h") {
       result_.See(*site, values, channels);
-      continue;
+      return;
     }
     // The second convolution reads it three times over.
     npu::Calibration once;
     once.See(*site, values, channels);
-    std::vector<float> thrice;
+    const auto ranges = once.Of(*site);
+    std::vector<float> least, largest;
     for (int tap = 0; tap < 3; ++tap)
-      thrice.insert(thrice.end(), once.Of(*site).begin(), once.Of(*site).end());
-    result_.See(*site, thrice, thrice.size());
-  }
+      for (const npu::Range& range : ranges)
+        least.push_back(range.least), largest.push_back(range.largest);
+    result_.See(*site, least, least.size());
+    result_.See(*site, largest, largest.size());
+  });
+  ++result_.windows;
 }
 
 }  // namespace sotto

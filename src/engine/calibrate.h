@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <span>
+#include <string_view>
 
+#include "base/function_ref.h"
 #include "base/thread_pool.h"
 #include "model/weights.h"
 #include "npu/encoder/calibration.h"
@@ -14,23 +16,36 @@
 
 namespace sotto {
 
-// Runs windows through the f32 encoder on the CPU, every value standing alone.
-class Calibrator {
+// The f32 encoder on the CPU, every value of its graph (model/encoder.cc)
+// standing alone, to look at while a window runs.
+class EncoderTrace {
  public:
   // Throws what compiling throws. The store is borrowed.
-  Calibrator(const WeightStore& store, int threads);
-  ~Calibrator();
+  EncoderTrace(const WeightStore& store, int threads);
+  ~EncoderTrace();
+  // One value: its name ("enc.3.attn.q"), [rows][channels].
+  using Look = FunctionRef<void(
+      std::string_view name, std::span<const float> values, size_t channels)>;
+  // mel [n_mels][3000].
+  void Run(std::span<const float> mel, Look look);
+
+ private:
+  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<Backend> backend_;
+  std::shared_ptr<const Program> program_;
+  Session session_;
+};
+
+// Runs windows through it and notes what int8 needs.
+class Calibrator {
+ public:
+  Calibrator(const WeightStore& store, int threads) : trace_(store, threads) {}
   // mel [n_mels][3000].
   void See(std::span<const float> mel);
   const npu::Calibration& result() const { return result_; }
 
  private:
-  void Look(size_t step, const Frame& frame);
-
-  std::unique_ptr<ThreadPool> pool_;
-  std::unique_ptr<Backend> backend_;
-  std::shared_ptr<const Program> program_;
-  Session session_;
+  EncoderTrace trace_;
   npu::Calibration result_;
 };
 

@@ -8,13 +8,25 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "npu/kernels/device.h"
+#include "tensor/half.h"
 
 namespace sotto::npu {
 namespace {
 
-constexpr double kEvening = 0.65;
+// Both chosen by what base keeps of its encoder's output on speech that was not
+// calibrated on, of exponents from 0.5 to 0.8 and of rooms from 0 to 2.
+constexpr double kEvening = 0.7;
+constexpr float kGeluRoom = 0.6F;
 constexpr float kLeast = 1e-5F;  // a channel that is always zero
-constexpr std::string_view kHeader = "sotto npu scales 1";
+constexpr std::string_view kHeader = "sotto npu scales 2";
+constexpr std::string_view kAnyHeader = "sotto npu scales ";
+
+// To 16 bits of mantissa: bf16 and what it leaves in bf16.
+float Round16(float x) {
+  const float high = ToFloat(ToBF16(x));
+  return high + ToFloat(ToBF16(x - high));
+}
 
 // Sites of a layer and their width as multiples of tiles.
 int WidthOf(const EncoderShape& shape, std::string_view site) {
@@ -47,18 +59,25 @@ T Number(std::string_view word, std::string_view file, int line) {
 
 void Calibration::See(std::string_view site, std::span<const float> values,
                       size_t channels) {
-  auto at = largest.find(site);
-  if (at == largest.end())
-    at = largest.emplace(site, std::vector<float>(channels)).first;
-  SOTTO_CHECK(at->second.size() == channels && values.size() % channels == 0);
-  for (size_t i = 0; i < values.size(); i += channels)
+  SOTTO_CHECK(!values.empty() && values.size() % channels == 0);
+  auto at = ranges.find(site);
+  if (at == ranges.end()) {
+    at = ranges.emplace(site, std::vector<Range>(channels)).first;
     for (size_t c = 0; c < channels; ++c)
-      at->second[c] = std::max(at->second[c], std::abs(values[i + c]));
+      at->second[c] = {values[c], values[c]};
+  }
+  SOTTO_CHECK(at->second.size() == channels);
+  for (size_t i = 0; i < values.size(); i += channels)
+    for (size_t c = 0; c < channels; ++c) {
+      Range& range = at->second[c];
+      range.least = std::min(range.least, values[i + c]);
+      range.largest = std::max(range.largest, values[i + c]);
+    }
 }
 
-std::span<const float> Calibration::Of(std::string_view site) const {
-  const auto at = largest.find(site);
-  if (at == largest.end())
+std::span<const Range> Calibration::Of(std::string_view site) const {
+  const auto at = ranges.find(site);
+  if (at == ranges.end())
     Fail(ErrorCode::kBadInput, "npu scales: no site {}", site);
   return at->second;
 }
@@ -78,9 +97,12 @@ void Calibration::Check(const EncoderShape& shape) const {
 
 std::string Calibration::ToText() const {
   std::string text = fmt::format("{}\nwindows {}\n", kHeader, windows);
-  for (const auto& [site, values] : largest)
-    text += fmt::format("{} {} {:.6g}\n", site, values.size(),
-                        fmt::join(values, " "));
+  for (const auto& [site, channels] : ranges) {
+    text += fmt::format("{} {}", site, channels.size());
+    for (const Range& range : channels)
+      text += fmt::format(" {:.6g} {:.6g}", range.least, range.largest);
+    text += '\n';
+  }
   return text;
 }
 
@@ -92,9 +114,14 @@ Calibration Calibration::Parse(std::string_view text, std::string_view file) {
     std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
     if (++number == 1) {
-      if (line != kHeader)
-        Fail(ErrorCode::kBadInput, "{}:1: want '{}'", file, kHeader);
-      continue;
+      if (line == kHeader) continue;
+      if (line.starts_with(kAnyHeader))
+        Fail(ErrorCode::kBadInput,
+             "{}:1: scales of version {}, want {}: run `sotto npu calibrate` "
+             "again",
+             file, line.substr(kAnyHeader.size()),
+             kHeader.substr(kAnyHeader.size()));
+      Fail(ErrorCode::kBadInput, "{}:1: want '{}'", file, kHeader);
     }
     const std::string_view site = Word(&line);
     if (site.empty()) continue;
@@ -103,17 +130,19 @@ Calibration Calibration::Parse(std::string_view text, std::string_view file) {
       found.windows = count;
       continue;
     }
-    std::vector<float> values;
+    std::vector<Range> channels;
     while (line.find_first_not_of(' ') != std::string_view::npos) {
-      values.push_back(Number<float>(Word(&line), file, number));
-      if (!(values.back() >= 0) || std::isinf(values.back()))
-        Fail(ErrorCode::kBadInput, "{}:{}: {} is no magnitude", file, number,
-             values.back());
+      const auto least = Number<float>(Word(&line), file, number);
+      const auto largest = Number<float>(Word(&line), file, number);
+      if (!(least <= largest) || std::isinf(least) || std::isinf(largest))
+        Fail(ErrorCode::kBadInput, "{}:{}: {} to {} is no range", file, number,
+             least, largest);
+      channels.push_back({least, largest});
     }
-    if (values.size() != static_cast<size_t>(count))
+    if (channels.size() != static_cast<size_t>(count))
       Fail(ErrorCode::kBadInput, "{}:{}: {} says {} channels, there are {}",
-           file, number, site, count, values.size());
-    found.largest.emplace(site, std::move(values));
+           file, number, site, count, channels.size());
+    found.ranges.emplace(site, std::move(channels));
   }
   if (number == 0) Fail(ErrorCode::kBadInput, "{}: is empty", file);
   return found;
@@ -127,20 +156,47 @@ void Calibration::Save(const std::filesystem::path& path) const {
   WriteFileAtomic(path, ToText());
 }
 
-std::vector<float> InputSteps(std::span<const float> activation_largest,
-                              std::span<const float> weight_largest) {
-  SOTTO_CHECK(activation_largest.size() == weight_largest.size());
-  std::vector<float> steps(activation_largest.size());
+Codes InputCodes(std::span<const Range> activations,
+                 std::span<const float> weight_largest, CodesOf of) {
+  SOTTO_CHECK(activations.size() == weight_largest.size());
+  const size_t n = activations.size();
+  const bool gelu = of == CodesOf::kGelu;
+  std::vector<float> half(n);
+  for (size_t i = 0; i < n; ++i) {
+    const Range& range = activations[i];
+    half[i] = std::max(
+        gelu ? (std::max(range.largest, 0.0F) + kGeluDepth) / 2 : range.half(),
+        kLeast);
+  }
+  if (gelu && n > 0) {
+    // Features that speech shows seldom: a channel that stayed small while
+    // calibrating may yet go as far as others did, ten times as far and more.
+    std::vector<float> sorted = half;
+    const auto tenth = sorted.begin() + static_cast<ptrdiff_t>(n * 9 / 10);
+    std::nth_element(sorted.begin(), tenth, sorted.end());
+    for (float& value : half) value = std::max(value, kGeluRoom * *tenth);
+  }
+  Codes codes{std::vector<float>(n), std::vector<float>(n)};
   double factor = 0;
-  for (size_t i = 0; i < steps.size(); ++i) {
-    const double a = std::max(activation_largest[i], kLeast);
+  for (size_t i = 0; i < n; ++i) {
+    const double a = half[i];
     const double w = std::max(weight_largest[i], kLeast);
     const double even = std::pow(a, kEvening) / std::pow(w, 1 - kEvening);
-    steps[i] = static_cast<float>(even);
+    codes.steps[i] = static_cast<float>(even);
     factor = std::max(factor, a / even);
   }
-  for (float& step : steps) step = static_cast<float>(step * (factor / 127));
-  return steps;
+  for (size_t i = 0; i < n; ++i) {
+    float& step = codes.steps[i];
+    step = static_cast<float>(step * (factor / 127));
+    if (gelu) {
+      const float scale = Round16(1 / step);
+      step = 1 / scale;
+      codes.zeros[i] = std::nearbyint(scale * kGeluDepth) - 128;
+    } else {
+      codes.zeros[i] = -activations[i].middle() / step;
+    }
+  }
+  return codes;
 }
 
 }  // namespace sotto::npu

@@ -4,6 +4,8 @@
 // beside the weights.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <span>
@@ -15,11 +17,21 @@
 
 namespace sotto::npu {
 
-// Largest magnitude seen of each channel, by site: "stem.h" (between the
-// convolutions, 3 x width: one width for each tap), and for layer i
-// "i.ln1" "i.q" "i.k" "i.v" "i.attn" "i.ln2" "i.h".
+// What a channel's values were between.
+struct Range {
+  float least = 0;
+  float largest = 0;
+  float magnitude() const { return std::max(-least, largest); }
+  float middle() const { return (least + largest) / 2; }
+  float half() const { return (largest - least) / 2; }
+  friend bool operator==(const Range&, const Range&) = default;
+};
+
+// Ranges of each channel, by site: "stem.h" (between the convolutions, 3 x
+// width: one width for each tap), and for layer i "i.ln1" "i.q" "i.k" "i.v"
+// "i.attn" "i.ln2" "i.h".
 struct Calibration {
-  std::map<std::string, std::vector<float>, std::less<>> largest;
+  std::map<std::string, std::vector<Range>, std::less<>> ranges;
   int windows = 0;  // of 30 s, seen
 
   // Takes rows of activations in: [rows][channels].
@@ -27,7 +39,7 @@ struct Calibration {
            size_t channels);
   // Throws kBadInput naming the site that is missing or has another width.
   void Check(const EncoderShape& shape) const;
-  std::span<const float> Of(std::string_view site) const;
+  std::span<const Range> Of(std::string_view site) const;
 
   std::string ToText() const;
   // Throws kBadInput as "file:line: cause".
@@ -39,12 +51,23 @@ struct Calibration {
 // The file's name beside the weights.
 inline constexpr std::string_view kCalibrationFile = "sotto.npu-scales";
 
-// The int8 step of each input channel of a product: the channels' ranges are
-// evened out between activations and weights, the rest of the difference stays
-// in one factor for all. `weight_largest`: of each input channel's column.
-// Source of the idea: SmoothQuant (arXiv 2211.10438); exponent 0.65, which kept
-// most of base's encoder output of 0.5, 0.65 and 0.8.
-std::vector<float> InputSteps(std::span<const float> activation_largest,
-                              std::span<const float> weight_largest);
+// How a product's input becomes int8: value = step * (code - zero), channel by
+// channel; the zeros cost nothing, since what they add is the same in every
+// row and goes into biases.
+struct Codes {
+  std::vector<float> steps;
+  std::vector<float> zeros;
+};
+// Where codes come from. GELU's have their zero where its least value is the
+// least code (kernels/device.h) and room for more than was seen; the others'
+// ranges are made symmetric.
+enum class CodesOf : uint8_t { kAffine, kGelu };
+
+// The channels' ranges are evened out between activations and weights, the rest
+// of the difference stays in one factor for all. `weight_largest`: of each
+// input channel's column. Source of the idea: SmoothQuant (arXiv 2211.10438);
+// of the zeros: Outlier Suppression+ (arXiv 2304.09145).
+Codes InputCodes(std::span<const Range> activations,
+                 std::span<const float> weight_largest, CodesOf of);
 
 }  // namespace sotto::npu

@@ -321,9 +321,10 @@ TEST(NpuCalibration, ReadsWhatItWrites) {
   made.See("stem.h", std::vector<float>{1.5F, -2.25F, 0.5F, 1.0F}, 2);
   made.See("0.q", std::vector<float>{-0.125F, 3.0F, 7.0F}, 3);
   const Calibration read = Calibration::Parse(made.ToText(), "x");
-  EXPECT_EQ(read.largest, made.largest);
+  EXPECT_EQ(read.ranges, made.ranges);
   EXPECT_EQ(read.windows, 7);
-  EXPECT_THAT(read.Of("stem.h"), testing::ElementsAre(1.5F, 2.25F));
+  EXPECT_THAT(read.Of("stem.h"),
+              testing::ElementsAre(Range{0.5F, 1.5F}, Range{-2.25F, 1.0F}));
 }
 
 TEST(NpuCalibration, BadFilesAreRefusedWithTheirLine) {
@@ -336,32 +337,48 @@ TEST(NpuCalibration, BadFilesAreRefusedWithTheirLine) {
       EXPECT_THAT(error.what(), HasSubstr(why));
     }
   };
-  const std::string head = "sotto npu scales 1\n";
+  const std::string head = "sotto npu scales 2\n";
+  refused("sotto npu scales 1\n0.q 1 2.5\n", "calibrate` again");
   refused("", "empty");
   refused("hello\n", "scales:1");
-  refused(head + "0.q 2 1.0\n", "scales:2: 0.q says 2");
-  refused(head + "windows 3\n0.q 1 nan\n", "scales:3");
+  refused(head + "0.q 2 0.0 1.0\n", "scales:2: 0.q says 2");
+  refused(head + "0.q 1 0.5\n", "scales:2: '' is no number");
+  refused(head + "windows 3\n0.q 1 nan 1\n", "scales:3");
   refused(head + "0.q x 1\n", "'x' is no number");
-  refused(head + "0.q 1 -4\n", "no magnitude");
+  refused(head + "0.q 1 4 -4\n", "no range");
   const EncoderShape shape{.layers = 1};
   EXPECT_THROW(Calibration::Parse(head, "s").Check(shape), Error);
 }
 
-// Steps even ranges out: the largest is rounded to 127, none beyond.
-TEST(NpuCalibration, StepsHoldEveryChannel) {
+// Steps even ranges out: no value seen is beyond the codes, and some channel
+// uses them all but for the room after GELU, where zero is a code.
+TEST(NpuCalibration, CodesHoldEveryChannel) {
   std::mt19937 random(9);
   std::lognormal_distribution<float> wide(0, 2);
-  std::vector<float> a(300), w(300);
-  for (size_t i = 0; i < a.size(); ++i)
-    a[i] = wide(random), w[i] = wide(random);
-  a[7] = 0;
-  const auto steps = InputSteps(a, w);
-  float largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    EXPECT_LE(a[i] / steps[i], 127.001F);
-    largest = std::max(largest, a[i] / steps[i]);
+  for (const CodesOf of : {CodesOf::kAffine, CodesOf::kGelu}) {
+    const bool gelu = of == CodesOf::kGelu;
+    std::vector<Range> a(300);
+    std::vector<float> w(300);
+    for (size_t i = 0; i < a.size(); ++i)
+      a[i] = {gelu ? -0.17F : -wide(random), wide(random)}, w[i] = wide(random);
+    a[7] = {0, 0};
+    const Codes codes = InputCodes(a, w, of);
+    float widest = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+      const float least = a[i].least / codes.steps[i] + codes.zeros[i];
+      const float largest = a[i].largest / codes.steps[i] + codes.zeros[i];
+      EXPECT_GE(least, gelu ? -128.5F : -127.01F);
+      EXPECT_LE(largest, gelu ? 127.5F : 127.01F);
+      widest = std::max(widest, largest - least);
+      if (gelu) {
+        EXPECT_EQ(codes.zeros[i], std::nearbyint(codes.zeros[i]));
+      }
+    }
+    if (gelu)
+      EXPECT_GT(widest, 150);
+    else
+      EXPECT_NEAR(widest, 254, 0.1);
   }
-  EXPECT_NEAR(largest, 127, 0.01);
 }
 
 }  // namespace

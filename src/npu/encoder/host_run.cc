@@ -76,6 +76,7 @@ class Run {
         pool_(pool) {}
 
   void All(const float* mel, float* audio);
+  void One(const PackedLayer& layer, const float* x, float* y);
 
  private:
   // Calls finish(row tile, column tile, sums) for each tile of a product.
@@ -257,6 +258,19 @@ void Run::All(const float* mel, float* audio) {
   ReadOutput(shape_, out.As<const uint16_t>(0, 0), audio);
 }
 
+void Run::One(const PackedLayer& layer, const float* x, float* y) {
+  const int columns = shape_.width_tiles();
+  std::memset(
+      work_.x.data, 0,
+      static_cast<size_t>(shape_.row_tiles()) * columns * work_.x.bytes);
+  for (int t = 0; t < shape_.positions(); ++t)
+    for (int c = 0; c < shape_.width; ++c)
+      work_.x.As<BF16>(t / kTile, c / kTile)[At(t % kTile, c % kTile)] =
+          ToBF16(x[static_cast<size_t>(t) * shape_.width + c]);
+  Layer(layer);
+  ReadOutput(shape_, work_.x.As<const uint16_t>(0, 0), y);
+}
+
 }  // namespace
 
 size_t HostRunBytes(const PackedEncoder& encoder) {
@@ -266,6 +280,12 @@ size_t HostRunBytes(const PackedEncoder& encoder) {
 void RunOnHost(const PackedEncoder& encoder, const float* mel, float* audio,
                std::byte* work, ThreadPool& pool) {
   Run(encoder, work, pool).All(mel, audio);
+}
+
+void RunLayerOnHost(const PackedEncoder& encoder, int layer, const float* x,
+                    float* y, std::byte* work, ThreadPool& pool) {
+  Run(encoder, work, pool)
+      .One(encoder.layers[static_cast<size_t>(layer)], x, y);
 }
 
 size_t StemInputBytes(const EncoderShape& shape, EncoderPrecision precision) {

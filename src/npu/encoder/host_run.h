@@ -19,6 +19,11 @@ size_t HostRunBytes(const PackedEncoder& encoder);
 void RunOnHost(const PackedEncoder& encoder, const float* mel, float* audio,
                std::byte* work, ThreadPool& pool);
 
+// One layer by itself: x [positions][width], f32 that is rounded to the
+// residual stream's bf16 first, to y of the same shape. To compare layers.
+void RunLayerOnHost(const PackedEncoder& encoder, int layer, const float* x,
+                    float* y, std::byte* work, ThreadPool& pool);
+
 // The stem's input, [row_tiles][stem_tiles] tiles of bf16 or int8 (in steps of
 // kMelStep): what a host makes of the log-mel for the array. Source: OpenAI's
 // model.py, both convolutions.

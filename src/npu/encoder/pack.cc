@@ -27,6 +27,7 @@ struct Dense {
   int k = 0;
   std::vector<float> w, bias;
   std::vector<float> step;   // of input channels; empty: bf16
+  std::vector<float> zero;   // of input channels: the code of 0; or empty
   std::vector<float> scale;  // of outputs, before rounding them to int8
   std::vector<float> times;  // of outputs, before that; folded in
   std::vector<float> least;  // of outputs: their step is no smaller; or empty
@@ -76,6 +77,15 @@ float RoundRow(const Dense& m, int i, int8_t* out) {
   return scale;
 }
 
+// What a row's zeros add to its sum, in steps of the row's scale: what the
+// rounded weights make of them, so that nothing of it remains.
+float ZeroSum(const Dense& m, std::span<const int8_t> rounded) {
+  if (m.zero.empty()) return 0;
+  double sum = 0;
+  for (int j = 0; j < m.k; ++j) sum += double{m.zero[j]} * rounded[j];
+  return static_cast<float>(sum);
+}
+
 PackedMatrix PackDense(const Dense& m) {
   PackedMatrix packed;
   packed.name = m.name;
@@ -94,6 +104,7 @@ PackedMatrix PackDense(const Dense& m) {
     const float scale = int8 ? RoundRow(m, i, rounded.data()) : 1;
     params[0] = scale * m.times[i];
     params[kTile] = m.bias[i] * m.times[i];
+    if (int8) params[kTile] -= ZeroSum(m, rounded) * params[0];
     params[2 * kTile] = m.scale[i];
     for (int j = 0; j < m.k; ++j) {
       std::byte* tile =
@@ -124,9 +135,12 @@ class Packer {
   PackedMatrix Stem2() const;
   sotto::Buffer Positions() const;
   PackedLayer Layer(int i) const;
-  PackedNorm Norm(const std::string& name, std::span<const float> steps) const;
+  // `next`: what reads the norm's result; null where nothing is rounded.
+  PackedNorm Norm(const std::string& name, const Dense* next) const;
 
  private:
+  void SetHeads(int layer, Dense* qkv, std::vector<int>* shifts) const;
+
   std::vector<float> Read(const std::string& name, int64_t count) const {
     std::vector<float> values(static_cast<size_t>(count));
     weights_.Read(name, 0, count, values.data());
@@ -147,13 +161,11 @@ class Packer {
     Place(name, true, n, 0, &m);
     return m;
   }
-  std::vector<float> Steps(const std::string& site, const Dense& m) const {
-    return int8_ ? InputSteps(calibration_->Of(site), m.Largest())
-                 : std::vector<float>();
-  }
-  static float HeadLargest(std::span<const float> channels, int head) {
-    const auto of = channels.subspan(static_cast<size_t>(head) * kTile, kTile);
-    return std::max(1e-5F, *std::max_element(of.begin(), of.end()));
+  void SetCodes(const std::string& site, CodesOf of, Dense* m) const {
+    if (!int8_) return;
+    Codes codes = InputCodes(calibration_->Of(site), m->Largest(), of);
+    m->step = std::move(codes.steps);
+    m->zero = std::move(codes.zeros);
   }
   static void OverSteps(std::span<const float> steps, std::vector<float>* m) {
     for (size_t i = 0; i < steps.size(); ++i) (*m)[i] = 1 / steps[i];
@@ -205,7 +217,8 @@ PackedMatrix Packer::Stem1() const {
       for (int c = 0; c < d; ++c)
         for (int x = 0; x < 3; ++x)
           next.row(o)[x * d + c] = w2[(static_cast<size_t>(o) * d + c) * 3 + x];
-    OverSteps(Steps("stem.h", next), &m.scale);
+    SetCodes("stem.h", CodesOf::kGelu, &next);
+    OverSteps(next.step, &m.scale);
   }
   return PackDense(m);
 }
@@ -219,7 +232,7 @@ PackedMatrix Packer::Stem2() const {
     for (int c = 0; c < d; ++c)
       for (int x = 0; x < 3; ++x)
         m.row(o)[x * d + c] = w[(static_cast<size_t>(o) * d + c) * 3 + x];
-  m.step = Steps("stem.h", m);
+  SetCodes("stem.h", CodesOf::kGelu, &m);
   return PackDense(m);
 }
 
@@ -236,18 +249,49 @@ sotto::Buffer Packer::Positions() const {
   return tiles;
 }
 
-PackedNorm Packer::Norm(const std::string& name,
-                        std::span<const float> steps) const {
+PackedNorm Packer::Norm(const std::string& name, const Dense* next) const {
   const auto gamma = Read(name + ".w", shape_.width);
   const auto beta = Read(name + ".b", shape_.width);
   PackedNorm packed(static_cast<size_t>(2 * shape_.width));
   for (int c = 0; c < shape_.width; ++c) {
-    const float over = steps.empty() ? 1.0F : 1 / steps[c];
+    const bool round = next != nullptr && int8_;
+    const float over = round ? 1 / next->step[c] : 1.0F;
     const size_t at = static_cast<size_t>(c / kTile) * 2 * kTile + c % kTile;
     packed[at] = gamma[c] * over;
-    packed[at + kTile] = beta[c] * over;
+    packed[at + kTile] = beta[c] * over + (round ? next->zero[c] : 0.0F);
   }
   return packed;
+}
+
+// int8 of q and k. A key's constant part adds the same to all of a query's
+// scores, which softmax does not see: channels of k are centred for nothing.
+// Steps of q and k may differ from channel to channel as long as their product
+// does not: q's are to k's as their ranges are.
+void Packer::SetHeads(int layer, Dense* qkv, std::vector<int>* shifts) const {
+  const int d = shape_.width;
+  const auto q = calibration_->Of(fmt::format("{}.q", layer));
+  const auto k = calibration_->Of(fmt::format("{}.k", layer));
+  constexpr double kNone = 1e-5;
+  for (int h = 0; h < shape_.heads; ++h) {
+    double product = 0;
+    const auto q_range = [&](int c) {
+      return std::max(q[c].magnitude() * kScoreScale, kNone) / 127;
+    };
+    const auto k_range = [&](int c) {
+      return std::max(double{k[c].half()}, kNone) / 127;
+    };
+    for (int c = h * kTile; c < (h + 1) * kTile; ++c)
+      product = std::max(product, q_range(c) * k_range(c));
+    const int shift = static_cast<int>(std::floor(-std::log2(product)));
+    shifts->push_back(shift);
+    for (int c = h * kTile; c < (h + 1) * kTile; ++c) {
+      const double k_step =
+          std::sqrt(std::exp2(-shift) * k_range(c) / q_range(c));
+      qkv->scale[c] = static_cast<float>(k_step * std::exp2(shift));
+      qkv->scale[d + c] = static_cast<float>(1 / k_step);
+      qkv->bias[d + c] -= k[c].middle();
+    }
+  }
 }
 
 PackedLayer Packer::Layer(int i) const {
@@ -264,30 +308,22 @@ PackedLayer Packer::Layer(int i) const {
   Dense out = Linear(name + ".attn.o", d, d);
   Dense fc1 = Linear(name + ".fc1", shape_.ffn, d);
   Dense fc2 = Linear(name + ".fc2", d, shape_.ffn);
-  qkv.step = Steps(site("ln1"), qkv);
-  out.step = Steps(site("attn"), out);
-  fc1.step = Steps(site("ln2"), fc1);
-  fc2.step = Steps(site("h"), fc2);
+  SetCodes(site("ln1"), CodesOf::kAffine, &qkv);
+  SetCodes(site("attn"), CodesOf::kAffine, &out);
+  SetCodes(site("ln2"), CodesOf::kAffine, &fc1);
+  SetCodes(site("h"), CodesOf::kGelu, &fc2);
   std::fill_n(qkv.times.begin(), d, static_cast<float>(kScoreScale));
   if (int8_) {
     OverSteps(fc2.step, &fc1.scale);
-    for (int c = 0; c < d; ++c) qkv.times[2 * d + c] = 1 / out.step[c];
-    for (int h = 0; h < shape_.heads; ++h) {
-      const double k = HeadLargest(calibration_->Of(site("k")), h) / 127;
-      const double q =
-          HeadLargest(calibration_->Of(site("q")), h) * kScoreScale / 127;
-      // The larger of q's steps that make q k a power of two.
-      const int shift = static_cast<int>(std::floor(-std::log2(q * k)));
-      layer.shifts.push_back(shift);
-      const double q_step = std::exp2(-shift) / k;
-      std::fill_n(qkv.scale.begin() + h * kTile, kTile,
-                  static_cast<float>(1 / q_step));
-      std::fill_n(qkv.scale.begin() + d + h * kTile, kTile,
-                  static_cast<float>(1 / k));
+    SetHeads(i, &qkv, &layer.shifts);
+    // Probabilities sum to 1: what is added to values comes out of attention.
+    for (int c = 0; c < d; ++c) {
+      qkv.times[2 * d + c] = 1 / out.step[c];
+      qkv.bias[2 * d + c] += out.zero[c] * out.step[c];
     }
   }
-  layer.ln1 = Norm(name + ".attn_ln", qkv.step);
-  layer.ln2 = Norm(name + ".mlp_ln", fc1.step);
+  layer.ln1 = Norm(name + ".attn_ln", &qkv);
+  layer.ln2 = Norm(name + ".mlp_ln", &fc1);
   layer.qkv = PackDense(qkv);
   layer.out = PackDense(out);
   layer.fc1 = PackDense(fc1);
@@ -331,7 +367,7 @@ PackedEncoder Pack(const EncoderShape& shape, EncoderPrecision precision,
   packed.positions = packer.Positions();
   for (int i = 0; i < shape.layers; ++i)
     packed.layers.push_back(packer.Layer(i));
-  packed.last = packer.Norm("enc.ln", {});
+  packed.last = packer.Norm("enc.ln", nullptr);
   return packed;
 }
 

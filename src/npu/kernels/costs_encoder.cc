@@ -99,6 +99,9 @@ Costs Finish(int m, int n, const Epilogue& e) {
     body = body + LoopCost{.vector_ops = 1, .stores = 1};
   }
   LoopCost columns = Loop(n / 8.0, "a column's constants", kSplitTwo);
+  // Where the codes' zero is.
+  if (e.gelu && e.int8_out)
+    columns = columns + kScaleTwo + LoopCost{.vector_ops = 2};
   columns.shuffles = 2;
   columns.loads = 2;
   columns.chain = 7 + 6 + kBf16Edge;

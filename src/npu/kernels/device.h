@@ -18,6 +18,11 @@ namespace sotto::npu {
 inline constexpr int kFinishGelu = 1;
 inline constexpr int kFinishResidual = 2;
 inline constexpr int kFinishInt8 = 4;
+// GELU is never below minus this (11/64). int8 codes of its results begin that
+// far below zero: value v, scale s becomes round(v s) + round(s kGeluDepth) -
+// 128, so zero has a code and no code is left unused. A scale of 16 bits of
+// mantissa makes the second term the same wherever it is computed.
+inline constexpr float kGeluDepth = 0.171875F;
 
 }  // namespace sotto::npu
 

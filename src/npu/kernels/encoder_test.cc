@@ -249,7 +249,8 @@ TEST(NpuKernels, Int8EpiloguesScaleAddAndNarrow) {
     ASSERT_NEAR(FromBf16(sum[at]), r, 0.5 * Bf16Step(r) * 1.01 + slack);
     const double q = std::clamp(want * inverse, -128.0, 127.0);
     ASSERT_NEAR(bytes[at], q, 0.5 + 0x1p-14 * terms * inverse);
-    const double gq = std::clamp(g * inverse, -128.0, 127.0);
+    const double zero = std::nearbyint(inverse * double{kGeluDepth}) - 128;
+    const double gq = std::clamp(g * inverse + zero, -128.0, 127.0);
     ASSERT_NEAR(gelu_bytes[at], gq,
                 0.5 + inverse * (2 * Bf16Step(g) + Bf16Step(want) / 2));
   }

@@ -96,7 +96,8 @@ SOTTO_INLINE void gemm_bf16_body(const bf16* a, const bf16* w, float* acc,
 // multiplier + bias, then GELU where asked, then
 //   bf16: rounded to nearest even;
 //   residual: plus the residual in f32, then bf16;
-//   i8: times the channel's scale, rounded to nearest even, saturated.
+//   i8: times the channel's scale, rounded to nearest even, saturated; after
+//     GELU counted from its least value (device.h, kGeluDepth).
 // A block of 4x8 outputs is two vectors of two rows.
 
 struct BlockValues {
@@ -143,10 +144,19 @@ struct ResidualOut {
 struct Int8Out {
   int8_t* out;
   const float* scales;
+  bool gelu;
   SOTTO_INLINE void Store(int at, const BlockValues& v, int j) const {
-    const Floats factor = TwoRows(scales + j * 8);
-    vec::store_v(out + at, PackInt8(ToInt8Range(MulTwo(v.low, factor)),
-                                    ToInt8Range(MulTwo(v.high, factor))));
+    const Floats scale = TwoRows(scales + j * 8);
+    const TwoParts factor = SplitTwo(scale);
+    const Sums zero(gelu ? ZeroAfterGelu(scale) : Float16(0.0F));
+    vec::store_v(
+        out + at,
+        PackInt8(ToInt8Range(Result(MacTwo(zero, SplitTwo(v.low), factor))),
+                 ToInt8Range(Result(MacTwo(zero, SplitTwo(v.high), factor)))));
+  }
+  SOTTO_INLINE static Floats ZeroAfterGelu(const Floats& scale) {
+    const Floats depth = MulTwo(scale, Float16(kGeluDepth));
+    return vec::sub(vec::add(depth, Float16(kRound)), Float16(kRound + 128.0F));
   }
 };
 
@@ -171,7 +181,8 @@ struct AnyOut {
   int mode;
   SOTTO_INLINE void Store(int at, const BlockValues& v, int j) const {
     if ((mode & kFinishInt8) != 0) {
-      Int8Out{reinterpret_cast<int8_t*>(out), scales}.Store(at, v, j);
+      Int8Out{reinterpret_cast<int8_t*>(out), scales, (mode & kFinishGelu) != 0}
+          .Store(at, v, j);
     } else {
       Bf16Any{residual, out, mode}.Store(at, v, j);
     }
@@ -216,8 +227,8 @@ SOTTO_INLINE void finish_i8_bf16_body(const int32_t* acc, const float* params,
 }
 SOTTO_INLINE void finish_i8_i8_body(const int32_t* acc, const float* params,
                                     int8_t* out, int m, int n, int gelu) {
-  Epilogue(IntSums{acc, n}, params, Int8Out{out, params + 2 * n}, m, n,
-           gelu != 0);
+  Epilogue(IntSums{acc, n}, params, Int8Out{out, params + 2 * n, gelu != 0}, m,
+           n, gelu != 0);
 }
 SOTTO_INLINE void finish_i8_residual_body(const int32_t* acc,
                                           const float* params,
@@ -232,8 +243,8 @@ SOTTO_INLINE void finish_bf16_bf16_body(const float* acc, const float* params,
 }
 SOTTO_INLINE void finish_bf16_i8_body(const float* acc, const float* params,
                                       int8_t* out, int m, int n, int gelu) {
-  BiasEpilogue(FloatSums{acc, n}, params, Int8Out{out, params + 2 * n}, m, n,
-               gelu != 0);
+  BiasEpilogue(FloatSums{acc, n}, params,
+               Int8Out{out, params + 2 * n, gelu != 0}, m, n, gelu != 0);
 }
 SOTTO_INLINE void finish_bf16_residual_body(const float* acc,
                                             const float* params,
