@@ -5,10 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <iostream>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "base/error.h"
+#include "npu/encoder/array_runner.h"
 #include "npu/encoder/calibration.h"
 #include "npu/encoder/host_run.h"
 #include "npu/encoder/pack.h"
@@ -290,6 +293,56 @@ TEST(NpuEncoder, SameBitsAlways) {
     EXPECT_NE(first, other);
     EXPECT_EQ(RunEncoder(packed, a, 2), first);
   }
+}
+
+// E4: several windows at once, from as many threads through one runner, and one
+// after another: the bits of each alone.
+TEST(NpuEncoder, E4BatchesGiveTheBitsOfSingleWindows) {
+  const EncoderShape shape{.n_mels = 80,
+                           .frames = 140,
+                           .width = 128,
+                           .heads = 2,
+                           .ffn = 128,
+                           .layers = 1};
+  const RandomWeights weights(shape, 31);
+  Reference reference(shape, weights);
+  std::vector<std::vector<float>> mels;
+  for (unsigned i = 0; i < 8; ++i) mels.push_back(RandomMel(shape, 32 + i));
+  for (const auto& mel : mels) reference.Run(mel);
+  const Calibration seen = reference.seen();
+  SimOptions array;
+  array.threads = 1;
+  const std::unique_ptr<EncoderRunner> runners[] = {
+      MakeHostRunner(), MakeArrayRunner(array, [](const SimReport&) {})};
+  for (const auto precision :
+       {EncoderPrecision::kBF16, EncoderPrecision::kInt8}) {
+    const PackedEncoder packed = Pack(shape, precision, weights, &seen);
+    std::vector<std::vector<float>> single;
+    for (const auto& mel : mels) single.push_back(RunEncoder(packed, mel, 1));
+    for (const auto& runner : runners) {
+      const auto run = [&](size_t window) {
+        ThreadPool pool(1);
+        sotto::Buffer work(std::max<size_t>(runner->WorkBytes(packed), 1));
+        std::vector<float> audio(single[window].size());
+        runner->Run(packed, mels[window].data(), audio.data(), work.data(),
+                    pool);
+        return audio;
+      };
+      for (size_t batch = 1; batch <= mels.size(); ++batch) {
+        std::vector<std::vector<float>> together(batch);
+        std::vector<std::thread> threads;
+        for (size_t i = 0; i < batch; ++i)
+          threads.emplace_back([&, i] { together[i] = run(i); });
+        for (std::thread& thread : threads) thread.join();
+        for (size_t i = 0; i < batch; ++i)
+          EXPECT_EQ(together[i], single[i]) << runner->name() << " " << batch;
+      }
+      for (size_t i = 0; i < mels.size(); ++i)
+        EXPECT_EQ(run(i), single[i]) << runner->name();
+    }
+  }
+  std::cout << "row E4: batches of 1 to 8 windows have single ones' bits, bf16 "
+               "and int8, host and simulated array (measured)\n";
 }
 
 TEST(NpuEncoder, WhatDoesNotFitIsRefused) {
