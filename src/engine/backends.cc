@@ -20,8 +20,11 @@ std::filesystem::path ScalesOf(const std::filesystem::path& weights) {
   return folder / npu::kCalibrationFile;
 }
 
-npu::NpuOptions OptionsFor(const std::filesystem::path& weights) {
+// Only int8 needs scales, so only int8 minds a file that is damaged.
+npu::NpuOptions OptionsFor(const Profile& profile,
+                           const std::filesystem::path& weights) {
   npu::NpuOptions options;
+  if (profile.Of(Stage::kEncoder).precision != Precision::kInt8) return options;
   const auto path = ScalesOf(weights);
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored))
@@ -70,7 +73,7 @@ BackendSet MakeBackends(const Profile& profile,
   if (profile.device != "cpu") {
     try {
       if (runner == nullptr) runner = RunnerOf(profile.device);
-      npu::NpuOptions options = OptionsFor(weights);
+      npu::NpuOptions options = OptionsFor(profile, weights);
       options.runner = std::move(runner);
       set.encoder_device = options.runner->name();
       set.encoder_on_cpu = options.runner->on_cpu();

@@ -194,5 +194,19 @@ TEST(NpuEngine, Int8WantsScalesAndFindsThem) {
             "npu_int8");
 }
 
+// Scales of another version, or half of a file, stop int8 and nothing else.
+TEST(NpuEngine, DamagedScalesStopOnlyInt8) {
+  const auto folder =
+      std::filesystem::path(testing::TempDir()) / "npu_engine_damaged";
+  std::filesystem::remove_all(folder);
+  ConvertModel(*MakeTinyStore(), ModelFormat::kHf, folder);
+  WriteFileAtomic(folder / npu::kCalibrationFile, "no scales\n");
+  Engine engine(folder, {.device = "npu-sim", .threads = 1});
+  EXPECT_EQ(engine.ProgramFor(Stage::kEncoder, {})->steps()[0]->info().kernel,
+            "npu_bf16");
+  EXPECT_THROW(Engine(folder, {.profile = "npu-int8", .device = "npu-sim"}),
+               Error);
+}
+
 }  // namespace
 }  // namespace sotto
