@@ -159,9 +159,10 @@ class Program {
     Add({LoopBy(Word(kStatsPairs))});
     for (int tile = 0; tile < 2; ++tile) {
       const Arg step = Constant(tile).PerTrip(2);
-      Add({Acquire(a_), Call("layer_norm_stats",
-                             {Element(a_), Memory(work_), Constant(kTile),
-                              Constant(kTile), step, Word(kWidth)})});
+      Add({Acquire(a_),
+           Call("layer_norm_stats",
+                {Element(a_), Memory(work_), Constant(kTile), Constant(kTile),
+                 step, Word(kStatsSteps), Word(kWidth)})});
       if (tile == column_ % 2)
         Add({Call("keep_u8", {Element(a_), Memory(work_, kKeptAt),
                               Constant(kSlotBytes), step, Constant(column_)})});

@@ -136,7 +136,7 @@ class Builder {
   void Norm(What what, int layer, const SlotMatrix& out) {
     const int d = l_.shape.width_tiles();
     Phase& p = Add(Phase::Kind::kNorm, what, layer, l_.x, {To(out, Blocks(d))});
-    p.k_tiles = d;
+    p.k_tiles = RoundUp(d, 2);
     Weigh(&p, Headers(p));
   }
 
@@ -213,10 +213,6 @@ ArrayLayout MakeArrayLayout(const EncoderShape& shape,
     Fail(ErrorCode::kUnsupported,
          "npu: {} frames are {} tiles of rows, want at most 64", shape.frames,
          shape.row_tiles());
-  // Sums of rows are taken from two tiles at once.
-  if (shape.width_tiles() % 2 != 0)
-    Fail(ErrorCode::kUnsupported, "npu: a width of {}, want a multiple of {}",
-         shape.width, 2 * kTile);
   // Of x, in an area of L2.
   if (shape.width_tiles() > 24)
     Fail(ErrorCode::kUnsupported, "npu: a width of {}, want at most {}",

@@ -42,6 +42,7 @@ enum ControlWord : int {
   kValidSecond,  // second 32 keys of a tile, see Valid in array_pack.cc
   kWidth,
   kShift,
+  kStatsSteps,  // those tiles, one by one
 };
 // Flags of a block, each one i32: where its result's element is filled from.
 enum BlockFlag : int {
@@ -104,7 +105,7 @@ struct Phase {
   What what = What::kStem1;
   int layer = 0;
   SlotMatrix a;       // of a product, x, or Q
-  int k_tiles = 0;    // whole trips; of a norm those that count
+  int k_tiles = 0;    // whole trips; of a norm whole pairs
   bool adds = false;  // `residual` is added
   SlotMatrix residual;
   int mode = 0;

@@ -105,6 +105,7 @@ class WeightPacker {
         break;
       case Phase::Kind::kNorm:
         words[kStatsPairs] = first == 0 ? p.k_tiles / 2 : 0;
+        words[kStatsSteps] = p.k_tiles;
         words[kApply] = 1;
         words[kApplyInt8] = l_.int8() && p.what != What::kLast ? 1 : 0;
         break;

@@ -155,7 +155,7 @@ void Run::Norm(const PackedNorm& params, const Tiles& out) {
     alignas(64) float stats[kTile * 16];
     for (int c = 0; c < columns; ++c)
       layer_norm_stats(work_.x.As<Half>(row, c), stats, kTile, kTile, c,
-                       shape_.width);
+                       columns, shape_.width);
     for (int c = 0; c < columns; ++c) {
       const float* tile_params =
           params.data() + static_cast<size_t>(c) * 2 * kTile;

@@ -334,7 +334,7 @@ Costs CostLayerNormStats(Ints ints) {
   LoopCost edge = Loop(rows / 4, "sums in and out", {.loads = 8, .stores = 8});
   edge.chain = kBf16Edge;
   Costs costs = {sums, edge};
-  const bool last = (ints[2] + 1) * ints[1] >= ints[3];
+  const bool last = ints[2] + 1 == ints[3];
   if (last) costs.push_back(RowConstants(rows / 4));
   return costs;
 }

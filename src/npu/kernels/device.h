@@ -102,7 +102,7 @@ void layer_norm_bf16(const Bf16* x, const float* params, Bf16* out,
 void layer_norm_i8(const Bf16* x, const float* params, int8_t* out,
                    int32_t rows, int32_t width);
 void layer_norm_stats(const Bf16* x, float* stats, int32_t rows, int32_t width,
-                      int32_t step, int32_t total);
+                      int32_t step, int32_t steps, int32_t total);
 void layer_norm_apply_bf16(const Bf16* x, const float* stats,
                            const float* params, Bf16* out, int32_t rows,
                            int32_t width);

@@ -469,7 +469,7 @@ TEST(NpuKernels, EpiloguesByArgumentAreTheEpilogues) {
               run("finish_bf16_residual", sums.data(), {m, n, gelu}, true));
   }
   std::vector<float> stats(m * 16);
-  Call("layer_norm_stats", {residual.data(), stats.data()}, {m, n, 0, n});
+  Call("layer_norm_stats", {residual.data(), stats.data()}, {m, n, 0, 1, n});
   for (int to_i8 : {0, 1}) {
     Bf16s want(size), got = residual;
     Call(to_i8 != 0 ? "layer_norm_apply_i8" : "layer_norm_apply_bf16",

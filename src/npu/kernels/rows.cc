@@ -126,15 +126,17 @@ SOTTO_INLINE void layer_norm_i8_body(const bf16* x, const float* params,
 }
 
 // Streaming: chunks of `width` columns of `total`, sums and sums of squares on
-// the way; the last chunk leaves means and 1 / sigma in their place. Squares of
+// the way; the last chunk, number `steps` - 1, leaves means and 1 / sigma in
+// their place. Chunks of zeros beyond `total` change nothing. Squares of
 // bf16 are exact; their f32 sum loses (mean / sigma)^2 bits' worth, which for
 // Whisper's activations is nothing.
 //
 // stats, f32: [rows/4][2][32].
 SOTTO_INLINE void layer_norm_stats_body(const bf16* x, float* stats, int rows,
-                                        int width, int step, int total) {
+                                        int width, int step, int steps,
+                                        int total) {
   SetProductionModes();
-  const bool last = (step + 1) * width >= total;
+  const bool last = step + 1 == steps;
   const Floats per_element = Reciprocal(Float16(static_cast<float>(total)));
   for (int i = 0; i < rows / 4; ++i) {
     float* s = stats + i * 64;
@@ -323,8 +325,8 @@ SOTTO_SMALL_KERNEL(layer_norm_i8,
                    (x, params, out, rows, width))
 SOTTO_SMALL_KERNEL(layer_norm_stats,
                    (const vec::bf16* x, float* stats, int32_t rows,
-                    int32_t width, int32_t step, int32_t total),
-                   (x, stats, rows, width, step, total))
+                    int32_t width, int32_t step, int32_t steps, int32_t total),
+                   (x, stats, rows, width, step, steps, total))
 SOTTO_SMALL_KERNEL(layer_norm_apply_bf16,
                    (const vec::bf16* x, const float* stats, const float* params,
                     vec::bf16* out, int32_t rows, int32_t width),

@@ -246,7 +246,7 @@ Bf16s StreamedNorm(const NormCase& c, int chunk) {
   for (int step = 0; step < c.width / chunk; ++step) {
     const Bf16s tile = columns(step);
     Call("layer_norm_stats", {tile.data(), stats.data()},
-         {c.rows, chunk, step, c.width});
+         {c.rows, chunk, step, c.width / chunk, c.width});
   }
   Bf16s out(c.x.size());
   for (int step = 0; step < c.width / chunk; ++step) {
@@ -299,7 +299,7 @@ TEST(NpuKernels, K11LayerNormToInt8RoundsTheSameValues) {
                 0.5 + 0.001);
   }
   std::vector<float> stats(8 * 16);
-  Call("layer_norm_stats", {x.data(), stats.data()}, {8, 512, 0, 512});
+  Call("layer_norm_stats", {x.data(), stats.data()}, {8, 512, 0, 1, 512});
   std::vector<int8_t> applied(x.size());
   Call("layer_norm_apply_i8",
        {x.data(), stats.data(), c.params.data(), applied.data()}, {8, 512});
