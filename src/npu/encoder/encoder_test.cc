@@ -5,11 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <iostream>
 #include <map>
 #include <random>
 #include <thread>
 
+#include "acceptance_row.h"
 #include "base/error.h"
 #include "npu/encoder/array_runner.h"
 #include "npu/encoder/calibration.h"
@@ -341,8 +341,10 @@ TEST(NpuEncoder, E4BatchesGiveTheBitsOfSingleWindows) {
         EXPECT_EQ(run(i), single[i]) << runner->name();
     }
   }
-  std::cout << "row E4: batches of 1 to 8 windows have single ones' bits, bf16 "
-               "and int8, host and simulated array (measured)\n";
+  ReportRow("E4",
+            "batches of 1 to 8 from as many threads through one runner, bf16 "
+            "and int8, host and array: equal single windows in every bit",
+            RowTag::kMeasured);
 }
 
 TEST(NpuEncoder, WhatDoesNotFitIsRefused) {
