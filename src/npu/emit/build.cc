@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <set>
 #include <sstream>
 
@@ -178,16 +178,22 @@ class Builder {
     return frame;
   }
   void CheckFrames(const fs::path& log) const {
-    static const std::regex kFrame(
-        "stack frame size \\((\\d+)\\) exceeds limit \\(\\d+\\) in "
-        "'(\\w+)'");
+    // clang: "stack frame size (N) exceeds limit (M) in 'name'"
+    constexpr std::string_view kFrame = "stack frame size (";
     const std::string text = ReadFile(log);
     const auto kernels = KernelsOf(plan_);
-    for (std::sregex_iterator it(text.begin(), text.end(), kFrame), end;
-         it != end; ++it) {
-      const std::string name = (*it)[2];
+    for (size_t at = text.find(kFrame); at != std::string::npos;
+         at = text.find(kFrame, at)) {
+      at += kFrame.size();
+      const std::string line = text.substr(at, text.find('\n', at) - at);
+      const size_t open = line.find('\'');
+      const size_t close =
+          open < line.size() ? line.find('\'', open + 1) : open;
+      if (close == std::string::npos) continue;
+      const std::string name = line.substr(open + 1, close - open - 1);
+      int bytes = 0;
+      std::from_chars(line.data(), line.data() + line.size(), bytes);
       if (!kernels.contains(name)) continue;
-      const int bytes = std::stoi((*it)[1]);
       const int known = FindKernel(name)->frame_bytes;
       if (bytes > known)
         Fail(ErrorCode::kBadInput,
