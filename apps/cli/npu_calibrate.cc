@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <iostream>
 
@@ -29,6 +30,7 @@ int Calibrate(const CalibrateRequest& request) {
   Calibrator calibrator(*store, UsableCores());
   const int n_mels = store->spec().n_mels;
   std::vector<float> mel(static_cast<size_t>(n_mels) * 3000);
+  const bool terminal = isatty(STDERR_FILENO) != 0;  // a log stays short
   // Round the files, a window from each, so that no speaker fills the table.
   for (int round = 0; calibrator.result().windows < request.windows; ++round) {
     const int before = calibrator.result().windows;
@@ -39,12 +41,13 @@ int Calibrate(const CalibrateRequest& request) {
       if (sound.content_frames() <= int64_t{3000} * round) continue;
       sound.Window(int64_t{3000} * round, mel);
       calibrator.See(mel);
-      std::cerr << fmt::format("\r{} of {} windows",
-                               calibrator.result().windows, request.windows);
+      if (terminal)
+        std::cerr << fmt::format("\r{} of {} windows",
+                                 calibrator.result().windows, request.windows);
     }
     if (calibrator.result().windows == before) break;
   }
-  std::cerr << '\n';
+  if (terminal) std::cerr << '\n';
   if (calibrator.result().windows == 0)
     Fail(ErrorCode::kBadInput, "no sound in the files to calibrate on");
   std::filesystem::path out = request.out;

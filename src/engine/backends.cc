@@ -27,15 +27,15 @@ npu::NpuOptions OptionsFor(const Profile& profile,
   if (profile.Of(Stage::kEncoder).precision != Precision::kInt8) return options;
   const auto path = ScalesOf(weights);
   std::error_code ignored;
-  if (std::filesystem::exists(path, ignored))
-    options.calibration =
-        std::make_shared<const npu::Calibration>(npu::Calibration::Load(path));
-  else
-    options.no_calibration = fmt::format(
-        "int8 needs the model's scales and {} is not there; make it from "
-        "speech "
-        "like yours: sotto npu calibrate --model '{}' FILE-OR-FOLDER...",
+  // Here, not as one reason of many why no backend takes the encoder.
+  if (!std::filesystem::exists(path, ignored))
+    Fail(
+        ErrorCode::kNotFound,
+        "npu: int8 needs the model's scales and {} is not there; make it from "
+        "speech like yours: sotto npu calibrate --model '{}' FILE-OR-FOLDER...",
         path.string(), weights.string());
+  options.calibration =
+      std::make_shared<const npu::Calibration>(npu::Calibration::Load(path));
   return options;
 }
 

@@ -92,7 +92,7 @@ class NpuBackend : public Backend {
       const EncoderMatch match = MatchEncoder(graph);
       if (match.precision == EncoderPrecision::kInt8) {
         if (options_.calibration == nullptr)
-          return "npu: " + options_.no_calibration;
+          return "npu: int8 needs the model's scales";
         options_.calibration->Check(match.shape);
       }
       return {};

@@ -17,9 +17,7 @@ namespace sotto::npu {
 
 struct NpuOptions {
   std::shared_ptr<const EncoderRunner> runner;
-  // Wanted for int8; null: int8 is refused with `no_calibration`.
-  std::shared_ptr<const Calibration> calibration;
-  std::string no_calibration = "int8 needs the model's scales";
+  std::shared_ptr<const Calibration> calibration;  // null: int8 is refused
 };
 
 std::unique_ptr<Backend> MakeNpuBackend(NpuOptions options);

@@ -86,6 +86,32 @@ TEST(Designs, LayerRunsOnTrialBuffers) {
   EXPECT_EQ(run.state, RunState::kCompleted) << run.detail;
 }
 
+// How far a long run is, and that its caller can stop it.
+TEST(Designs, TellsHowFarALayerIs) {
+  const Design design = MakeDesign("layer");
+  const Plan plan = MakePlan(design);
+  auto buffers = TrialBuffers(design, 7);
+  const std::vector<std::span<std::byte>> spans(buffers.begin(), buffers.end());
+  int64_t last = 0;
+  double share = 0;
+  int calls = 0;
+  SimOptions options;
+  options.progress = [&](int64_t cycles, double done) {
+    EXPECT_GE(cycles, last);
+    EXPECT_GE(done, share);
+    EXPECT_LE(done, 1);
+    last = cycles;
+    share = done;
+    return ++calls < 4;
+  };
+  Array array(std::make_shared<const ArrayConfig>(plan.config), options);
+  const SimRun run = array.Run(plan.stream, spans);
+  EXPECT_EQ(run.state, RunState::kAbort);
+  EXPECT_THAT(run.detail, testing::HasSubstr("stopped by the caller"));
+  EXPECT_EQ(calls, 4);
+  EXPECT_GT(share, 0);
+}
+
 // R1: the published stream of four columns.
 TEST(Designs, R1FourColumnStreamHasThePublishedSum) {
   const Plan plan = MakePlan(MakeDesign("attention-4col-published"));

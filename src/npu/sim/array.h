@@ -50,8 +50,9 @@ struct SimOptions {
   int64_t settle_cycles = 10'000'000;
   // Where kernels are looked up; null: FindKernel, the list kernels.def.
   std::function<const KernelInfo*(std::string_view)> find_kernel;
-  // Called now and then with the cycles so far; returning false stops the run.
-  std::function<bool(int64_t cycles)> progress;
+  // Called now and then with the cycles so far and the share of the instruction
+  // stream that was run, 0 to 1; returning false stops the run.
+  std::function<bool(int64_t cycles, double done)> progress;
 };
 
 struct SimRun {

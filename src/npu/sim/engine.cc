@@ -128,7 +128,7 @@ SimRun Engine::Run(const TxnStream& stream,
       }
       Resume(event.actor, event.time);
       if (++events % kProgressEvents == 0 && options_.progress &&
-          !options_.progress(now_ - started_)) {
+          !options_.progress(now_ - started_, Done())) {
         run.state = RunState::kAbort;
         run.detail = "stopped by the caller";
       }

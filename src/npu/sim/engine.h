@@ -268,6 +268,13 @@ class Engine {
   int64_t now_ = 0;
   std::string broken_;
 
+  // The share of the instruction stream that was run.
+  double Done() const {
+    return stream_->ops.empty() ? 1
+                                : static_cast<double>(op_) /
+                                      static_cast<double>(stream_->ops.size());
+  }
+
   // Of the run in hand.
   const TxnStream* stream_ = nullptr;
   std::span<const std::span<std::byte>> host_;
