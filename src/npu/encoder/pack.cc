@@ -131,8 +131,8 @@ class Packer {
         weights_(weights),
         calibration_(calibration) {}
 
-  PackedMatrix Stem1() const;
-  PackedMatrix Stem2() const;
+  PackedMatrix Stem1(const Dense& stem2) const;
+  Dense Stem2() const;
   sotto::Buffer Positions() const;
   PackedLayer Layer(int i) const;
   // `next`: what reads the norm's result; null where nothing is rounded.
@@ -179,7 +179,7 @@ class Packer {
 
 // Row t of the stem's input holds frames 2t-2 .. 2t+2; of its output, what the
 // first convolution gives for frames 2t-1, 2t and 2t+1: a row of the second's.
-PackedMatrix Packer::Stem1() const {
+PackedMatrix Packer::Stem1(const Dense& stem2) const {
   const int d = shape_.width;
   const int mels = shape_.n_mels;
   const auto w = Read("enc.conv1.w", int64_t{d} * mels * 3);
@@ -210,20 +210,13 @@ PackedMatrix Packer::Stem1() const {
       m.least[o] =
           sum / (127.0F * 127.0F * static_cast<float>(shape_.marks(true)));
     }
-    Dense next("stem2", d, 3 * d);
     // The step of the next product's input is what this one rounds to.
-    const auto w2 = Read("enc.conv2.w", int64_t{d} * d * 3);
-    for (int o = 0; o < d; ++o)
-      for (int c = 0; c < d; ++c)
-        for (int x = 0; x < 3; ++x)
-          next.row(o)[x * d + c] = w2[(static_cast<size_t>(o) * d + c) * 3 + x];
-    SetCodes("stem.h", CodesOf::kGelu, &next);
-    OverSteps(next.step, &m.scale);
+    OverSteps(stem2.step, &m.scale);
   }
   return PackDense(m);
 }
 
-PackedMatrix Packer::Stem2() const {
+Dense Packer::Stem2() const {
   const int d = shape_.width;
   const auto w = Read("enc.conv2.w", int64_t{d} * d * 3);
   Dense m("stem2", d, 3 * d);
@@ -233,7 +226,7 @@ PackedMatrix Packer::Stem2() const {
       for (int x = 0; x < 3; ++x)
         m.row(o)[x * d + c] = w[(static_cast<size_t>(o) * d + c) * 3 + x];
   SetCodes("stem.h", CodesOf::kGelu, &m);
-  return PackDense(m);
+  return m;
 }
 
 sotto::Buffer Packer::Positions() const {
@@ -362,8 +355,11 @@ PackedEncoder Pack(const EncoderShape& shape, EncoderPrecision precision,
   PackedEncoder packed;
   packed.shape = shape;
   packed.precision = precision;
-  packed.stem1 = packer.Stem1();
-  packed.stem2 = packer.Stem2();
+  {
+    const Dense stem2 = packer.Stem2();
+    packed.stem1 = packer.Stem1(stem2);
+    packed.stem2 = PackDense(stem2);
+  }
   packed.positions = packer.Positions();
   for (int i = 0; i < shape.layers; ++i)
     packed.layers.push_back(packer.Layer(i));
