@@ -45,6 +45,9 @@ struct Image {
   std::vector<uint32_t> instructions;  // TXN words
 };
 
+// A real device's part of it. Throws kDevice where none was built.
+const std::string& XclbinOf(const Image& image);
+
 class HostBuffer {
  public:
   enum class Kind : uint8_t { kInstructions, kData };

@@ -14,6 +14,7 @@
 #include <set>
 
 #include "npu/host/mock_xrt.h"
+#include "npu/host/test_program.h"
 #include "npu/txn.h"
 
 namespace sotto::npu {
@@ -194,13 +195,6 @@ TestRun AddOneRun() {
     run.want.push_back(static_cast<std::byte>(3 * i + 1));
   }
   return run;
-}
-
-RunState AddOne(std::span<const uint32_t>,
-                std::span<const std::span<std::byte>> data) {
-  for (size_t i = 0; i < data[1].size(); ++i)
-    data[1][i] = static_cast<std::byte>(std::to_integer<int>(data[0][i]) + 1);
-  return RunState::kCompleted;
 }
 
 TEST(Doctor, R3RunsAProgramAndComparesEveryByte) {

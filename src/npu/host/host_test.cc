@@ -15,28 +15,14 @@
 #include "npu/host/context_pool.h"
 #include "npu/host/mock_xrt.h"
 #include "npu/host/protocol.h"
+#include "npu/host/test_program.h"
 #include "npu/host/xrt_device.h"
-#include "npu/txn.h"
 
 namespace sotto::npu {
 namespace {
 
 using std::chrono::milliseconds;
 using testing::HasSubstr;
-
-// out = in + 1, on the device's copies.
-RunState AddOne(std::span<const uint32_t>,
-                std::span<const std::span<std::byte>> data) {
-  for (size_t i = 0; i < data[1].size(); ++i)
-    data[1][i] = static_cast<std::byte>(std::to_integer<int>(data[0][i]) + 1);
-  return RunState::kCompleted;
-}
-
-std::vector<uint32_t> SomeStream() {
-  TxnStream stream;
-  stream.ops.push_back({.address = 0x1D214, .values = {1}});
-  return Encode(stream);
-}
 
 struct Buffers {
   std::unique_ptr<HostBuffer> code, in, out;

@@ -349,21 +349,18 @@ class RawDevice : public Device {
   std::string name() const override { return name_; }
   bool simulated() const override { return false; }
   std::unique_ptr<Context> Open(const Image& image) override {
-    if (image.xclbin_path.empty())
-      Fail(ErrorCode::kDevice,
-           "npu: this program has no xclbin; `sotto npu build` makes it where "
-           "Peano and aiecc are installed");
+    const std::string& path = XclbinOf(image);
     std::string file;
     NpuProgram program;
     try {
-      file = ReadFile(image.xclbin_path);
-      program = ReadXclbin(std::as_bytes(std::span(file)), image.xclbin_path);
+      file = ReadFile(path);
+      program = ReadXclbin(std::as_bytes(std::span(file)), path);
     } catch (const Error& error) {
       Fail(ErrorCode::kDevice, "npu: {}", error.what());
     }
     if (program.columns > kColumns)
-      Fail(ErrorCode::kDevice, "npu: {}: takes {} columns, npu1 gives {}",
-           image.xclbin_path, program.columns, kColumns);
+      Fail(ErrorCode::kDevice, "npu: {}: takes {} columns, npu1 gives {}", path,
+           program.columns, kColumns);
     return std::make_unique<RawContext>(*node_, array_, program);
   }
 

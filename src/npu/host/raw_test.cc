@@ -16,27 +16,14 @@
 #include "npu/host/context_pool.h"
 #include "npu/host/fake_amdxdna.h"
 #include "npu/host/raw_device.h"
+#include "npu/host/test_program.h"
 #include "npu/host/test_xclbin.h"
-#include "npu/txn.h"
 
 namespace sotto::npu {
 namespace {
 
 using std::chrono::milliseconds;
 using testing::HasSubstr;
-
-RunState AddOne(std::span<const uint32_t>,
-                std::span<const std::span<std::byte>> data) {
-  for (size_t i = 0; i < data[1].size(); ++i)
-    data[1][i] = static_cast<std::byte>(std::to_integer<int>(data[0][i]) + 1);
-  return RunState::kCompleted;
-}
-
-std::vector<uint32_t> SomeStream() {
-  TxnStream stream;
-  stream.ops.push_back({.address = 0x1D214, .values = {1}});
-  return Encode(stream);
-}
 
 class Raw : public testing::Test {
  protected:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include "base/error.h"
 #include "npu/host/device.h"
 
 namespace sotto::npu {
@@ -49,6 +50,14 @@ std::string Explain(RunState state, std::chrono::milliseconds timeout) {
       return "the firmware does not answer";
   }
   return "unknown state";
+}
+
+const std::string& XclbinOf(const Image& image) {
+  if (image.xclbin_path.empty())
+    Fail(ErrorCode::kDevice,
+         "npu: this program has no xclbin; `sotto npu build` makes it where "
+         "Peano and aiecc are installed");
+  return image.xclbin_path;
 }
 
 }  // namespace sotto::npu

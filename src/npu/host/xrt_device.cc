@@ -183,10 +183,7 @@ class XrtDevice : public Device {
   std::string name() const override { return name_; }
   bool simulated() const override { return false; }
   std::unique_ptr<Context> Open(const Image& image) override {
-    if (image.xclbin_path.empty())
-      Fail(ErrorCode::kDevice,
-           "npu: this program has no xclbin; `sotto npu build` makes it where "
-           "Peano and aiecc are installed");
+    XclbinOf(image);  // asked for before a context is
     return std::make_unique<XrtContext>(api_, device_.get(), image);
   }
 

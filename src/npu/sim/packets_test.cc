@@ -6,7 +6,6 @@
 
 #include <cstring>
 #include <numeric>
-#include <random>
 
 #include "base/error.h"
 #include "npu/sim/routes.h"
@@ -19,26 +18,9 @@ using namespace testing;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using B = Port::Bundle;
-using Words = std::vector<uint32_t>;
 
 constexpr TileId kShim{0, 0};
 constexpr TileId kMem{0, 1};
-
-Words Random(size_t n, uint32_t seed) {
-  std::mt19937 random(seed);
-  Words words(n);
-  for (uint32_t& w : words) w = static_cast<uint32_t>(random());
-  return words;
-}
-
-SimRun RunOn(Array& array, const TxnStream& stream,
-             std::initializer_list<Words*> buffers, int64_t limit = 0) {
-  std::vector<std::span<std::byte>> spans;
-  for (Words* b : buffers) {
-    spans.push_back(std::as_writable_bytes(std::span(*b)));
-  }
-  return array.Run(stream, spans, limit);
-}
 
 std::vector<uint8_t> Bytes(const Words& words) {
   std::vector<uint8_t> bytes(4 * words.size());

@@ -2,8 +2,12 @@
 // Arrays that the simulator's tests build by hand, without the planner.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
+#include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,6 +17,23 @@
 #include "npu/txn.h"
 
 namespace sotto::npu::testing {
+
+using Words = std::vector<uint32_t>;
+
+inline Words Random(size_t n, uint32_t seed) {
+  std::mt19937 random(seed);
+  Words words(n);
+  for (uint32_t& w : words) w = static_cast<uint32_t>(random());
+  return words;
+}
+
+inline SimRun RunOn(Array& array, const TxnStream& stream,
+                    std::initializer_list<Words*> buffers, int64_t limit = 0) {
+  std::vector<std::span<std::byte>> spans;
+  for (Words* b : buffers)
+    spans.push_back(std::as_writable_bytes(std::span(*b)));
+  return array.Run(stream, spans, limit);
+}
 
 inline constexpr int64_t kOwn = 0x70000;
 
