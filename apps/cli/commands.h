@@ -19,6 +19,8 @@ namespace sotto::cli {
 inline constexpr int kDone = 0;
 inline constexpr int kFailed = 1;
 inline constexpr int kUsage = 2;
+// A signal asked to stop: the process ends by it, which shells tell as 130.
+inline constexpr int kStopped = 130;
 
 class Command {
  public:

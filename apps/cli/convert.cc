@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // sotto convert: a model in another format.
+#include "model/convert.h"
+
 #include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "apps/cli/commands.h"
 #include "apps/cli/common.h"
-#include "model/convert.h"
+#include "base/error.h"
+#include "base/stop_signal.h"
 #include "model/weights.h"
 
 namespace sotto::cli {
@@ -17,8 +20,7 @@ class ConvertCommand : public Command {
     app.description(
         "Write a model in another format. Prints the path to load.");
     app.add_option("model", model_, "name, path or org/name")->required();
-    app.add_option("directory", directory_, "folder to write into")
-        ->required();
+    app.add_option("directory", directory_, "folder to write into")->required();
     app.add_option("--to", format_, "hf, openai, ct2, ggml or gguf")
         ->required();
     app.add_option("--dtype", dtype_,
@@ -40,6 +42,13 @@ class ConvertCommand : public Command {
     options.name = name_;
     options.gguf_openai_names = openai_names_;
     const auto store = WeightStore::Load(FindModel(model_));
+    // Parts of files are taken away again.
+    const StopSignals signals("stopping");
+    options.progress = [this](int64_t, int64_t) {
+      if (StopAsked())
+        Fail(ErrorCode::kCancelled, "{}: stopped, nothing is written",
+             directory_);
+    };
     std::cout << ConvertModel(*store, format, directory_, options).string()
               << '\n';
     return kDone;

@@ -12,6 +12,7 @@
 #include "apps/cli/recording.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/stop_signal.h"
 #include "engine/engine.h"
 #include "engine/transcribe.h"
 #include "engine/window_model.h"
@@ -61,7 +62,8 @@ class Evaluation {
         model_(engine_),
         sounds_({options.offset, options.duration}, engine_.spec().n_mels) {}
 
-  // `next`: the line after it, null where there is none.
+  // `next`: the line after it, null where there is none. A line that a signal
+  // stops is not counted.
   bool Run(const Line& line, const Line* next) {
     nlohmann::ordered_json entry = {{"path", line.path}};
     bool good = true;
@@ -71,15 +73,19 @@ class Evaluation {
       const AudioReader& reader = recording->reader;
       MelSource& sound = recording->sound;
       TranscribeEvents events;
+      bool stopped = false;
+      events.stop = [&] { return stopped = StopAsked(); };
       if (next != nullptr)
         events.next = [&] { return sounds_.ReadEarly(folder_ / next->path); };
       const Transcript result = Transcribe(model_, sound, plan_, events);
+      if (stopped) return true;  // half a file has no error rate
       hypothesis = result.text;
       language = result.language;
       seconds_ += sound.duration();
       if (reader.damaged()) Fail(ErrorCode::kBadInput, "{}", reader.damage());
     } catch (const Error& error) {
       if (error.code() == ErrorCode::kInternal) throw;
+      if (error.code() == ErrorCode::kCancelled) return true;
       std::cerr << "sotto: " << error.what() << '\n';
       entry["error"] = error.what();
       good = false;
@@ -108,6 +114,7 @@ class Evaluation {
             {"files", files_}};
   }
   const WerCounts& total() const { return total_; }
+  size_t lines() const { return files_.size(); }
 
  private:
   std::string Normalized(const std::string& text, bool english) const {
@@ -145,14 +152,20 @@ class EvalCommand : public Command {
     Evaluation evaluation(options_,
                           std::filesystem::path(manifest_).parent_path());
     ProgressLine progress(true);
+    const StopSignals signals(
+        "stopping after this window; the same again stops at once");
     bool all_done = true;
-    for (size_t i = 0; i < lines.size(); ++i) {
+    for (size_t i = 0; i < lines.size() && !StopAsked(); ++i) {
       all_done &= evaluation.Run(
           lines[i], i + 1 < lines.size() ? &lines[i + 1] : nullptr);
       progress.Show(double(i + 1), double(lines.size()));
     }
     progress.Clear();
+    if (StopAsked())
+      std::cerr << fmt::format("sotto: {}: stopped after {} of {} lines\n",
+                               manifest_, evaluation.lines(), lines.size());
     Print(evaluation);
+    if (StopAsked()) return kStopped;
     return all_done ? kDone : kFailed;
   }
 

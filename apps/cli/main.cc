@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // sotto: the command line. Results go to stdout, everything else to stderr.
-#include <csignal>
 #include <iostream>
 #include <new>
 #include <string>
@@ -9,6 +8,7 @@
 #include "apps/cli/commands.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/stop_signal.h"
 #include "engine/version.h"
 
 namespace sotto::cli {
@@ -52,6 +52,10 @@ int Main(int argc, char** argv) {
   try {
     return Dispatch({argv + 1, argv + argc});
   } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCancelled && StopAsked()) {
+      std::cerr << "sotto: " << error.what() << '\n';
+      return kStopped;
+    }
     std::cerr << "sotto: " << error.what() << '\n';
     return error.code() == ErrorCode::kBadInput ||
                    error.code() == ErrorCode::kNotFound
@@ -70,5 +74,9 @@ int Main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
-  return sotto::cli::Main(argc, argv);
+  const int status = sotto::cli::Main(argc, argv);
+  if (status != sotto::cli::kStopped) return status;
+  std::cout.flush();
+  sotto::EndByStopSignal();
+  return status;
 }

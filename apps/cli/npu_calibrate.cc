@@ -12,6 +12,7 @@
 #include "audio/mel_source.h"
 #include "base/cpu.h"
 #include "base/error.h"
+#include "base/stop_signal.h"
 #include "engine/calibrate.h"
 #include "model/weights.h"
 
@@ -30,6 +31,8 @@ int Calibrate(const CalibrateRequest& request) {
   Calibrator calibrator(*store, UsableCores());
   const int n_mels = store->spec().n_mels;
   std::vector<float> mel(static_cast<size_t>(n_mels) * 3000);
+  const StopSignals signals(
+      "stopping after this window; the same again stops at once");
   const bool terminal = isatty(STDERR_FILENO) != 0;  // a log stays short
   // Round the files, a window from each, so that no speaker fills the table.
   for (int round = 0; calibrator.result().windows < request.windows; ++round) {
@@ -40,7 +43,12 @@ int Calibrate(const CalibrateRequest& request) {
       const MelSource sound(reader, n_mels);
       if (sound.content_frames() <= int64_t{3000} * round) continue;
       sound.Window(int64_t{3000} * round, mel);
-      calibrator.See(mel);
+      if (!StopAsked()) calibrator.See(mel);
+      // Half the windows would make other scales than were asked for.
+      if (StopAsked())
+        Fail(ErrorCode::kCancelled,
+             "stopped after {} of {} windows, no scales are written",
+             calibrator.result().windows, request.windows);
       if (terminal)
         std::cerr << fmt::format("\r{} of {} windows",
                                  calibrator.result().windows, request.windows);

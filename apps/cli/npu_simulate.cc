@@ -9,6 +9,7 @@
 #include "apps/cli/npu.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/stop_signal.h"
 #include "npu/design/planner.h"
 #include "npu/run/design_list.h"
 #include "npu/sim/svg.h"
@@ -30,9 +31,9 @@ class SimulationBar {
   void Clear() {
     if (std::exchange(drawn_, false)) std::cerr << "\r\x1b[K" << std::flush;
   }
-  bool Show(int64_t cycles, double done) {
+  void Show(int64_t cycles, double done) {
     const auto now = std::chrono::steady_clock::now();
-    if (!shown_ || now - last_ < std::chrono::milliseconds(100)) return true;
+    if (!shown_ || now - last_ < std::chrono::milliseconds(100)) return;
     last_ = now;
     drawn_ = true;
     const int filled = static_cast<int>(done * kWidth);
@@ -41,7 +42,6 @@ class SimulationBar {
                      name_, "", filled, "", kWidth - filled, run_,
                      static_cast<double>(cycles) / cycles_per_ms_)
               << std::flush;
-    return true;
   }
   void NextRun() { ++run_; }
 
@@ -60,6 +60,9 @@ npu::SimRun RunOnce(npu::Array& array, const npu::TxnStream& stream,
   std::vector<std::span<std::byte>> spans;
   for (Bytes& b : *buffers) spans.emplace_back(b);
   npu::SimRun run = array.Run(stream, spans);
+  if (run.state == npu::RunState::kAbort)
+    Fail(ErrorCode::kCancelled, "simulation stopped after {} cycles",
+         run.report.cycles);
   if (run.state != npu::RunState::kCompleted)
     Fail(ErrorCode::kDevice, "{}: {}", npu::Name(run.state), run.detail);
   return run;
@@ -74,8 +77,11 @@ void SimulateDesign(const SimulateRequest& request) {
   options.corrupting_stack = design.compat;
   SimulationBar bar(design.name, options.parameters.clock_ghz);
   options.progress = [&bar](int64_t cycles, double done) {
-    return bar.Show(cycles, done);
+    bar.Show(cycles, done);
+    return !StopAsked();
   };
+  // Nothing is kept of a run that did not end.
+  const StopSignals signals("stopping");
   npu::Array array(std::make_shared<const npu::ArrayConfig>(plan.config),
                    options);
   std::vector<Bytes> first = npu::TrialBuffers(design, request.seed);

@@ -3,7 +3,15 @@
 
 #include <utility>
 
+#include "base/error.h"
+#include "base/stop_signal.h"
+
 namespace sotto::cli {
+
+size_t Recording::Read(std::span<float> out) {
+  if (StopAsked()) Fail(ErrorCode::kCancelled, "{}: stopped", reader.name());
+  return reader.Read(out);
+}
 
 std::unique_ptr<Recording> RecordingReader::Take(
     const std::filesystem::path& file) {

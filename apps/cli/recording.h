@@ -2,22 +2,29 @@
 // Files of sound, one after another, the next one read early where that helps.
 #pragma once
 
+#include <cstddef>
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <span>
 
 #include "audio/decode.h"
 #include "audio/mel_source.h"
 
 namespace sotto::cli {
 
-// A file and its log-mel, read to the end.
+// A file and its log-mel, read to the end. Throws what reading throws, and
+// kCancelled where a signal has asked to stop.
 struct Recording {
   Recording(const std::filesystem::path& file, const AudioOptions& part,
             int n_mels)
-      : reader(file, part), sound(reader, n_mels) {}
+      : reader(file, part),
+        sound([this](std::span<float> out) { return Read(out); }, n_mels) {}
   AudioReader reader;
   MelSource sound;
+
+ private:
+  size_t Read(std::span<float> out);
 };
 
 // Holds one recording at most.

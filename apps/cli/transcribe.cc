@@ -15,6 +15,7 @@
 #include "apps/cli/files.h"
 #include "apps/cli/recording.h"
 #include "base/error.h"
+#include "base/stop_signal.h"
 #include "engine/engine.h"
 #include "engine/window_model.h"
 #include "output/timestamp.h"
@@ -40,6 +41,12 @@ struct Output {
   bool fp16 = true;
 };
 
+// How far a transcription came, in seconds of its file.
+struct Heard {
+  double begin = 0, end = 0, whole = 0;
+  bool stopped = false;
+};
+
 // Runs one file after another on one model; knows what went wrong so far.
 class Job {
  public:
@@ -62,8 +69,14 @@ class Job {
     if (output_.detect_language) {
       PrintLanguage(file, sound);
     } else {
-      Write(name, TranscribeFile(sound, next));
-      sound_seconds_ += sound.duration();
+      const StopSignals signals(
+          "stopping after this window; the same again stops at once");
+      Heard heard;
+      const Transcript transcript = TranscribeFile(sound, next, &heard);
+      const bool any = !heard.stopped || heard.end > heard.begin;
+      const bool written = any && Write(name, transcript);
+      if (heard.stopped) TellStop(name, heard, written);
+      sound_seconds_ += heard.end - heard.begin;
       wall_seconds_ += Seconds(start);
     }
     if (!reader.damaged()) return true;
@@ -116,8 +129,11 @@ class Job {
               << fmt::format("{:.4f}", probability) << std::endl;
   }
 
-  Transcript TranscribeFile(MelSource& sound,
-                            const std::filesystem::path* next) {
+  Transcript TranscribeFile(MelSource& sound, const std::filesystem::path* next,
+                            Heard* heard) {
+    *heard = {.begin = options_.offset,
+              .end = options_.offset,
+              .whole = options_.offset + sound.duration()};
     ProgressLine progress(!output_.verbose || !StdoutIsTerminal());
     TranscribeEvents events;
     if (options_.language.empty() && engine_->tokenizer().is_multilingual())
@@ -131,14 +147,33 @@ class Job {
         std::cout << SegmentLine(segment) << std::endl;
       };
     events.progress = [&](double done, double total) {
+      heard->end = heard->begin + done;
       progress.Show(done, total);
     };
+    events.stop = [&] { return heard->stopped = StopAsked(); };
     if (next != nullptr) events.next = [&] { return files_->ReadEarly(*next); };
-    return Transcribe(*model_, sound, *plan_, events);
+    Transcript transcript = Transcribe(*model_, sound, *plan_, events);
+    if (!heard->stopped) heard->end = heard->whole;
+    return transcript;
   }
 
-  void Write(const std::string& name, const Transcript& transcript) {
-    if (output_.format.empty() && output_.directory.empty()) return;
+  // Where the sound was left, and how to go on from there.
+  void TellStop(const std::string& name, const Heard& heard,
+                bool written) const {
+    std::string line =
+        fmt::format("sotto: {}: stopped at {} of {}", name,
+                    FormatTimestamp(heard.end), FormatTimestamp(heard.whole));
+    if (written) line += ", written until there";
+    if (options_.duration == 0 && options_.clip_timestamps == "0" &&
+        heard.end > heard.begin)
+      line += fmt::format("; --offset {:.2f}{} goes on from there", heard.end,
+                          written ? " with another --output-dir" : "");
+    std::cerr << line << '\n';
+  }
+
+  // Returns whether files were asked for.
+  bool Write(const std::string& name, const Transcript& transcript) {
+    if (output_.format.empty() && output_.directory.empty()) return false;
     const std::filesystem::path directory =
         output_.directory.empty() ? "." : output_.directory;
     for (const std::filesystem::path& path :
@@ -149,6 +184,7 @@ class Job {
             "warning: {}: written again, now for {}: an earlier file of this "
             "run has the same name\n",
             path.string(), name);
+    return true;
   }
 
   const Options options_;
@@ -195,9 +231,9 @@ class TranscribeCommand : public Command {
 
     Job job(options_, output_);
     job.engine();  // a wrong model or option is told before any file
-    bool all_done = true;
+    bool all_done = true, stopped = false;
     const auto files = ExpandFiles(words_, &all_done);
-    for (size_t i = 0; i < files.size(); ++i) {
+    for (size_t i = 0; i < files.size() && !stopped; ++i) {
       try {
         all_done &=
             job.Run(files[i], i + 1 < files.size() ? &files[i + 1] : nullptr);
@@ -206,9 +242,13 @@ class TranscribeCommand : public Command {
         std::cerr << "sotto: " << error.what() << '\n';
         all_done = false;
       }
+      if (StopAsked() && i + 1 < files.size())
+        std::cerr << "sotto: stopped; not begun: " << files.size() - i - 1
+                  << (files.size() - i == 2 ? " file\n" : " files\n");
+      stopped = StopAsked();
     }
     if (output_.timings) job.PrintTimings();
-    return all_done ? kDone : kFailed;
+    return stopped ? kStopped : all_done ? kDone : kFailed;
   }
 
  private:

@@ -132,6 +132,7 @@ Transcript Transcribe(SpeechModel& model, MelSource& sound,
   const WindowDecoder decoder(plan.search, plan.fallback, tokens, text,
                               model.n_text_ctx(), model.n_audio_ctx());
   while (const auto window = cursor.Next()) {
+    if (events.stop && events.stop()) break;
     if (*window != encoded) {
       ReadWindow(sound, *window, model.mel());
       model.Encode();

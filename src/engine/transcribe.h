@@ -21,6 +21,9 @@ struct TranscribeEvents {
   std::function<void(const Segment&)> segment;
   // Seconds of sound done, and in all.
   std::function<void(double done, double total)> progress;
+  // Asked before each window: true ends the transcription there, and what was
+  // heard so far is returned.
+  std::function<bool()> stop;
   // The recording to be transcribed next with the same plan, null where there
   // is none. Asked once at most, before this one's last window is decoded, and
   // only by a model that encodes ahead: its first window is begun then. It

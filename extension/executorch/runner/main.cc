@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // sotto-pte-runner: speech to text with an exported program. Text goes to
-// stdout, everything else to stderr. Ends with 0, 1 (a file failed) or 2
-// (usage), whatever the files hold.
+// stdout, everything else to stderr. Ends with 0, 1 (a file failed), 2
+// (usage) or by the signal that stopped it, whatever the files hold.
 #include <iostream>
 #include <new>
 
@@ -9,6 +9,7 @@
 #include "audio/mel_source.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/stop_signal.h"
 #include "engine/transcribe.h"
 #include "flags.h"
 #include "phase_clock.h"
@@ -20,6 +21,8 @@ namespace sotto {
 namespace {
 
 constexpr int kDone = 0, kFailed = 1, kUsage = 2;
+// A signal asked to stop: the process ends by it.
+constexpr int kStopped = 130;
 
 void Complain(std::string_view message) {
   std::cerr << "sotto-pte-runner: " << OneLine(message) << '\n';
@@ -59,8 +62,10 @@ class Runner {
         all_done = false;
       }
       clock_.Switch(Phase::kOther);
+      if (StopAsked()) break;
     }
     if (flags_.stats) std::cerr << StatsJson(facts_, clock_, model) << '\n';
+    if (StopAsked()) return kStopped;
     return all_done ? kDone : kFailed;
   }
 
@@ -118,6 +123,12 @@ class Runner {
       std::cout << text << std::flush;
       clock_.Switch(Phase::kSampling);
     };
+    const StopSignals signals(
+        "stopping after this window; the same again stops at once");
+    bool stopped = false;
+    double done = 0;
+    events.stop = [&] { return stopped = StopAsked(); };
+    events.progress = [&](double seconds, double) { done = seconds; };
     try {
       sotto::Transcribe(model, sound, plan, events);
     } catch (...) {
@@ -125,7 +136,10 @@ class Runner {
       throw;
     }
     std::cout << '\n' << std::flush;
-    facts_.audio_s += sound.duration();
+    if (stopped)
+      Complain(fmt::format("{}: stopped after {:.2f} s of {:.2f} s", file, done,
+                           sound.duration()));
+    facts_.audio_s += stopped ? done : sound.duration();
     ++facts_.files;
     if (!reader.damaged()) return true;
     Complain(reader.damage());
@@ -166,7 +180,12 @@ int Main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return sotto::Main(argc, argv);
+    const int status = sotto::Main(argc, argv);
+    if (status == sotto::kStopped) {
+      std::cout.flush();
+      sotto::EndByStopSignal();
+    }
+    return status;
   } catch (const sotto::Error& error) {
     sotto::Complain(error.what());
   } catch (const std::bad_alloc&) {
