@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -27,13 +28,17 @@ std::string DefaultText(const T& field) {
   }
 }
 
+ProgressOptions OnStderr(ProgressOptions options) {
+  options.terminal = IsTerminal(STDERR_FILENO);
+  options.columns = TerminalColumns(STDERR_FILENO);
+  options.write = [](std::string_view text) {
+    std::cerr << text << std::flush;
+  };
+  return options;
+}
+
 ProgressBar DownloadBar(const std::string& label) {
-  return ProgressBar({.label = label,
-                      .terminal = IsTerminal(STDERR_FILENO),
-                      .columns = TerminalColumns(STDERR_FILENO),
-                      .write = [](std::string_view text) {
-                        std::cerr << text << std::flush;
-                      }});
+  return ProgressBar(OnStderr({.label = label}));
 }
 
 void Show(ProgressBar& bar, const PullStatus& status) {
@@ -71,26 +76,28 @@ PullResult PullWithBar(const std::string& name, bool force) {
 std::filesystem::path FindModel(const std::string& model) {
   ProgressBar bar = DownloadBar(model);
   bool moved = false;
-  const std::filesystem::path path = ResolveModel(
-      model, {.progress = [&](const PullStatus& status) {
-        moved = true;
-        Show(bar, status);
-      }});
+  const std::filesystem::path path =
+      ResolveModel(model, {.progress = [&](const PullStatus& status) {
+                     moved = true;
+                     Show(bar, status);
+                   }});
   if (moved) bar.Finish();
   return path;
 }
 
 bool StdoutIsTerminal() { return IsTerminal(STDOUT_FILENO); }
 
-ProgressLine::ProgressLine(bool wanted)
+ProgressLine::ProgressLine(bool wanted, ProgressOptions options)
     : shown_(wanted && IsTerminal(STDERR_FILENO)),
-      bar_({.label = "",
-            .unit = ProgressUnit::kSeconds,
-            .terminal = true,
-            .columns = TerminalColumns(STDERR_FILENO),
-            .write = [](std::string_view text) {
-              std::cerr << text << std::flush;
-            }}) {}
+      bar_(OnStderr(std::move(options))) {}
+
+ProgressLine::ProgressLine(bool wanted)
+    : ProgressLine(wanted, {.label = "", .unit = ProgressUnit::kSeconds}) {}
+
+ProgressLine::ProgressLine(const std::string& label, const std::string& things)
+    : ProgressLine(
+          true,
+          {.label = label, .unit = ProgressUnit::kCount, .things = things}) {}
 
 ProgressLine::~ProgressLine() { Clear(); }
 

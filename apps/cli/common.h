@@ -29,11 +29,14 @@ PullResult PullWithBar(const std::string& name, bool force);
 
 bool StdoutIsTerminal();
 
-// A transcription's progress on stderr while that is a terminal; nothing else
-// ever: logs want no bars.
+// A long job's progress on stderr while that is a terminal; nothing else ever:
+// logs want no bars.
 class ProgressLine {
  public:
+  // A transcription's: seconds of sound.
   explicit ProgressLine(bool wanted);
+  // A count of things, "windows".
+  ProgressLine(const std::string& label, const std::string& things);
   ~ProgressLine();
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -41,6 +44,7 @@ class ProgressLine {
   void Clear();
 
  private:
+  ProgressLine(bool wanted, ProgressOptions options);
   const bool shown_;
   ProgressBar bar_;
 };

@@ -151,7 +151,7 @@ class EvalCommand : public Command {
     const std::vector<Line> lines = ReadManifest(manifest_);
     Evaluation evaluation(options_,
                           std::filesystem::path(manifest_).parent_path());
-    ProgressLine progress(true);
+    ProgressLine progress(manifest_, "lines");
     const StopSignals signals(
         "stopping after this window; the same again stops at once");
     bool all_done = true;

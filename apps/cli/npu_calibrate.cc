@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <iostream>
 
@@ -33,7 +32,7 @@ int Calibrate(const CalibrateRequest& request) {
   std::vector<float> mel(static_cast<size_t>(n_mels) * 3000);
   const StopSignals signals(
       "stopping after this window; the same again stops at once");
-  const bool terminal = isatty(STDERR_FILENO) != 0;  // a log stays short
+  ProgressLine progress("calibrating", "windows");
   // Round the files, a window from each, so that no speaker fills the table.
   for (int round = 0; calibrator.result().windows < request.windows; ++round) {
     const int before = calibrator.result().windows;
@@ -49,13 +48,11 @@ int Calibrate(const CalibrateRequest& request) {
         Fail(ErrorCode::kCancelled,
              "stopped after {} of {} windows, no scales are written",
              calibrator.result().windows, request.windows);
-      if (terminal)
-        std::cerr << fmt::format("\r{} of {} windows",
-                                 calibrator.result().windows, request.windows);
+      progress.Show(calibrator.result().windows, request.windows);
     }
     if (calibrator.result().windows == before) break;
   }
-  if (terminal) std::cerr << '\n';
+  progress.Clear();
   if (calibrator.result().windows == 0)
     Fail(ErrorCode::kBadInput, "no sound in the files to calibrate on");
   std::filesystem::path out = request.out;

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <chrono>
 #include <iostream>
-#include <utility>
 
+#include "apps/cli/common.h"
 #include "apps/cli/npu.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -19,41 +17,6 @@ namespace sotto::cli {
 namespace {
 
 using Bytes = std::vector<std::byte>;
-
-// A bar on a terminal for each of two runs; its line is taken off in the end.
-class SimulationBar {
- public:
-  SimulationBar(std::string name, double clock_ghz)
-      : name_(std::move(name)),
-        cycles_per_ms_(clock_ghz * 1e6),
-        shown_(isatty(STDERR_FILENO) != 0) {}
-  ~SimulationBar() { Clear(); }
-  void Clear() {
-    if (std::exchange(drawn_, false)) std::cerr << "\r\x1b[K" << std::flush;
-  }
-  void Show(int64_t cycles, double done) {
-    const auto now = std::chrono::steady_clock::now();
-    if (!shown_ || now - last_ < std::chrono::milliseconds(100)) return;
-    last_ = now;
-    drawn_ = true;
-    const int filled = static_cast<int>(done * kWidth);
-    std::cerr << fmt::format(
-                     "\r{} [{:#<{}}{:<{}}] run {} of 2, {:.1f} ms modelled",
-                     name_, "", filled, "", kWidth - filled, run_,
-                     static_cast<double>(cycles) / cycles_per_ms_)
-              << std::flush;
-  }
-  void NextRun() { ++run_; }
-
- private:
-  static constexpr int kWidth = 30;
-  std::string name_;
-  double cycles_per_ms_;
-  bool shown_;
-  bool drawn_ = false;
-  int run_ = 1;
-  std::chrono::steady_clock::time_point last_;
-};
 
 npu::SimRun RunOnce(npu::Array& array, const npu::TxnStream& stream,
                     std::vector<Bytes>* buffers) {
@@ -75,9 +38,10 @@ void SimulateDesign(const SimulateRequest& request) {
   const npu::Plan plan = npu::MakePlan(design);
   npu::SimOptions options = request.options;
   options.corrupting_stack = design.compat;
-  SimulationBar bar(design.name, options.parameters.clock_ghz);
-  options.progress = [&bar](int64_t cycles, double done) {
-    bar.Show(cycles, done);
+  ProgressLine progress(design.name, "runs");
+  int run_before = 0;
+  options.progress = [&](int64_t, double done) {
+    progress.Show(run_before + done, 2);
     return !StopAsked();
   };
   // Nothing is kept of a run that did not end.
@@ -87,9 +51,9 @@ void SimulateDesign(const SimulateRequest& request) {
   std::vector<Bytes> first = npu::TrialBuffers(design, request.seed);
   std::vector<Bytes> second = first;
   RunOnce(array, plan.stream, &first);
-  bar.NextRun();
+  run_before = 1;
   const npu::SimRun run = RunOnce(array, plan.stream, &second);
-  bar.Clear();
+  progress.Clear();
   std::cout << fmt::format("{}: {}\n", design.name, design.what)
             << npu::ToString(run.report);
   if (!request.svg.empty()) {

@@ -61,20 +61,32 @@ ProgressBar::ProgressBar(ProgressOptions options)
   start_ = options_.now();
 }
 
+std::string ProgressBar::Amount(double value) const {
+  switch (options_.unit) {
+    case ProgressUnit::kBytes:
+      return FormatBytes(value);
+    case ProgressUnit::kSeconds:
+      return FormatDuration(value);
+    case ProgressUnit::kCount:
+      break;
+  }
+  // Half a thing is worth telling where things are few and long.
+  return fmt::format("{:.{}f}", value, value == std::floor(value) ? 0 : 1);
+}
+
 // "tiny  43% [=====     ] 31.2 MB / 72.1 MB, 5.1 MB/s, 0:08 left"
 std::string ProgressBar::Line(double seconds) const {
-  const bool bytes = options_.unit == ProgressUnit::kBytes;
-  const auto amount = [&](double value) {
-    return bytes ? FormatBytes(value) : FormatDuration(value);
-  };
   const double total = options_.total;
-  std::string tail = amount(done_);
-  if (total > 0) tail += " / " + amount(total);
+  std::string tail = Amount(done_);
+  if (total > 0) tail += " / " + Amount(total);
+  if (!options_.things.empty()) tail += " " + options_.things;
   const double gained = done_ - std::max(first_, 0.0);
   if (seconds >= kRateAfter_s && gained > 0) {
     const double rate = gained / seconds;
-    tail += bytes ? ", " + FormatBytes(rate) + "/s"
-                  : fmt::format(", {:.1f} x realtime", rate);
+    if (options_.unit == ProgressUnit::kBytes)
+      tail += ", " + FormatBytes(rate) + "/s";
+    if (options_.unit == ProgressUnit::kSeconds)
+      tail += fmt::format(", {:.1f} x realtime", rate);
     if (total > done_)
       tail += ", " + FormatDuration((total - done_) / rate) + " left";
   }

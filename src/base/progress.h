@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A progress bar for downloads (bytes) and transcription (seconds of audio).
-// It writes to what the program gives it; the library itself prints nothing.
+// A progress bar for downloads (bytes), transcription (seconds of audio) and
+// whatever is counted. It writes to what the program gives it; the library
+// itself prints nothing.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +11,12 @@
 
 namespace sotto {
 
-enum class ProgressUnit { kBytes, kSeconds };
+enum class ProgressUnit { kBytes, kSeconds, kCount };
 
 struct ProgressOptions {
   std::string label;
   ProgressUnit unit = ProgressUnit::kBytes;
+  std::string things = {};  // what kCount counts, "windows"
   // 0 where the whole is not known yet.
   double total = 0;
   // On a terminal one line is drawn again and again; else a line is written
@@ -43,6 +45,7 @@ class ProgressBar {
   void Finish();
 
  private:
+  std::string Amount(double value) const;
   std::string Line(double seconds) const;
   void Draw(double seconds);
 

@@ -99,6 +99,22 @@ TEST_F(ProgressTest, SpeaksOfAudio) {
   EXPECT_EQ(out_, "tiny  10%  6:00 / 1:00:00, 36.0 x realtime, 1:30 left\n");
 }
 
+TEST_F(ProgressTest, CountsThings) {
+  ProgressOptions options = Options(false);
+  options.unit = ProgressUnit::kCount;
+  options.things = "windows";
+  options.total = 8;
+  ProgressBar bar(options);
+  bar.Update(0);
+  clock_ += 10;
+  bar.Update(1);
+  clock_ += 8;
+  bar.Update(4.5);
+  EXPECT_EQ(out_,
+            "tiny  12%  1 / 8 windows, 1:10 left\n"
+            "tiny  56%  4.5 / 8 windows, 0:14 left\n");
+}
+
 TEST_F(ProgressTest, UnknownWholeAndOddValuesDoNoHarm) {
   ProgressOptions options = Options(true);
   options.total = 0;
