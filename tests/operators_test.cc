@@ -4,7 +4,6 @@
 // a recording and reused on the others.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <fstream>
@@ -12,6 +11,7 @@
 #include <numeric>
 #include <random>
 
+#include "base/test_folder.h"
 #include "cpu/pack.h"
 #include "cpu/peak.h"
 #include "cpu/select.h"
@@ -422,9 +422,6 @@ class Decoder : public ::testing::Test {
         fs::path(SOTTO_BINARY_DIR) / "libsotto_cross_attn_ops.so";
     if (!fs::exists(library))
       GTEST_SKIP() << "built without the operator library";
-    folder_ = fs::temp_directory_path() /
-              ("sotto_decoder_" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
     ProgramWriter writer;
     std::ofstream(folder_ / "decoder.ops") << writer.Text();
     std::ofstream(folder_ / "weights.bin", std::ios::binary)
@@ -435,10 +432,6 @@ class Decoder : public ::testing::Test {
     registry_.Add("synth", kDecoderOps);
     registry_.Load(library);
   }
-  void TearDown() override {
-    if (!folder_.empty()) fs::remove_all(folder_);
-  }
-
   std::shared_ptr<const OpProgram> Load() {
     return OpProgram::Load(folder_ / "decoder.ops", registry_);
   }
@@ -474,7 +467,7 @@ class Decoder : public ::testing::Test {
   }
 
   OpRegistry registry_;
-  fs::path folder_;
+  const TestFolder folder_;
 };
 
 TEST_F(Decoder, Row10OneRecomputeAnd63ReusesAreTheCachelessResult) {

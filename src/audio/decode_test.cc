@@ -23,7 +23,6 @@ namespace {
 using ::testing::HasSubstr;
 using testing::MakeSound;
 using testing::MaxDifference;
-using testing::TempFolder;
 using testing::TestData;
 using testing::Wav;
 using testing::WavFormat;
@@ -106,7 +105,7 @@ TEST(Oracle, MembersOfZipFilesToo) {
     GTEST_SKIP() << "SOTTO_TEST_DATA/multilingual-azure or unzip";
   const std::filesystem::path root =
       data->parent_path().parent_path().parent_path();
-  const TempFolder folder;
+  const TestFolder folder;
   for (const auto& clip : Lines(*data)) {
     const std::string file = clip["file"];
     const std::string wav = (folder / "audio.wav").string();
@@ -135,7 +134,7 @@ TEST_P(PcmFormats, ResampleToTheSameSine) {
   std::vector<float> sine(static_cast<size_t>(format.rate));
   for (size_t i = 0; i < sine.size(); ++i)
     sine[i] = static_cast<float>(wave(static_cast<double>(i) / format.rate));
-  const TempFolder folder;
+  const TestFolder folder;
   WriteBytes(folder / "a.wav", Wav(sine, format));
   const Outcome got = ReadAll(folder / "a.wav");
   EXPECT_EQ(got.damage, "");
@@ -164,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(
         PcmCase{{.rate = 192000}, 1e-3}));
 
 TEST(Channels, AreAveraged) {
-  const TempFolder folder;
+  const TestFolder folder;
   // For 12 and 32 libav knows no layout.
   for (const int channels : {2, 12, 32}) {
     const std::vector<float> voice = MakeSound(8000, 16000);
@@ -182,7 +181,7 @@ TEST(Channels, AreAveraged) {
 }
 
 TEST(Channels, TooManyAreRefused) {
-  const TempFolder folder;
+  const TestFolder folder;
   const std::vector<float> silence(100 * 80);
   WriteBytes(folder / "a.wav", Wav(silence, {.channels = 80}));
   EXPECT_THAT(ErrorOf(folder / "a.wav"),
@@ -190,7 +189,7 @@ TEST(Channels, TooManyAreRefused) {
 }
 
 TEST(Samples, NanIsZeroAndWarnedOfOnce) {
-  const TempFolder folder;
+  const TestFolder folder;
   std::vector<float> pcm = MakeSound(20000, 16000);
   for (auto& x : pcm) x = std::nearbyint(x * 32768) / 32768;
   std::vector<float> want = pcm;
@@ -206,7 +205,7 @@ TEST(Samples, NanIsZeroAndWarnedOfOnce) {
 }
 
 TEST(Samples, BeyondFullScaleIsFullScale) {
-  const TempFolder folder;
+  const TestFolder folder;
   const float infinity = std::numeric_limits<float>::infinity();
   const std::vector<float> pcm = {2, -2, infinity, -infinity, 1e30f, -1e30f};
   WriteBytes(folder / "a.wav", Wav(pcm, {.bits = 32, .real = true}));
@@ -216,7 +215,7 @@ TEST(Samples, BeyondFullScaleIsFullScale) {
 }
 
 TEST(Reading, OffsetAndDurationAreSampleExact) {
-  const TempFolder folder;
+  const TestFolder folder;
   const std::vector<float> sound = MakeSound(3 * 44100, 44100);
   ASSERT_TRUE(testing::Encode(folder / "a.mp3", "libmp3lame", "mp3", sound,
                               {.rate = 44100}));
@@ -233,7 +232,7 @@ TEST(Reading, OffsetAndDurationAreSampleExact) {
 }
 
 TEST(Reading, PiecesDoNotMatter) {
-  const TempFolder folder;
+  const TestFolder folder;
   WriteBytes(folder / "a.wav", Wav(MakeSound(30000, 44100), {.rate = 44100}));
   const auto whole = ReadAll(folder / "a.wav").pcm;
   EXPECT_EQ(ReadAll(folder / "a.wav", {}, 1).pcm, whole);
@@ -241,7 +240,7 @@ TEST(Reading, PiecesDoNotMatter) {
 }
 
 TEST(Reading, StandardInput) {
-  const TempFolder folder;
+  const TestFolder folder;
   WriteBytes(folder / "a.wav", Wav(MakeSound(50000, 16000)));
   const auto whole = ReadAll(folder / "a.wav").pcm;
   const int saved = ::dup(STDIN_FILENO);
@@ -270,7 +269,7 @@ TEST(Reading, StandardInput) {
 }
 
 TEST(Reading, ZeroSamplesAreNoError) {
-  const TempFolder folder;
+  const TestFolder folder;
   WriteBytes(folder / "a.wav", Wav({}));
   const Outcome got = ReadAll(folder / "a.wav");
   EXPECT_TRUE(got.pcm.empty());
@@ -278,7 +277,7 @@ TEST(Reading, ZeroSamplesAreNoError) {
 }
 
 TEST(Errors, NameTheFileAndTheCause) {
-  const TempFolder folder;
+  const TestFolder folder;
   EXPECT_THAT(ErrorOf(folder / "none.wav"),
               HasSubstr("not_found: " + (folder / "none.wav").string() +
                         ": cannot open: No such file"));
@@ -303,7 +302,7 @@ TEST(Errors, NameTheFileAndTheCause) {
 }
 
 TEST(Errors, NothingInsideAFileIsOpened) {
-  const TempFolder folder;
+  const TestFolder folder;
   WriteBytes(folder / "real.wav", Wav(MakeSound(16000, 16000)));
   const std::string real = (folder / "real.wav").string();
   const std::string scripts[] = {

@@ -29,17 +29,6 @@ extern "C" {
 
 namespace sotto::testing {
 
-TempFolder::TempFolder() {
-  std::string name =
-      (std::filesystem::temp_directory_path() / "sotto-test-XXXXXX").string();
-  path_ = ::mkdtemp(name.data());
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 void WriteBytes(const std::filesystem::path& path, std::string_view bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
 }

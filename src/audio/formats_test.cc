@@ -20,7 +20,6 @@ namespace {
 using testing::EncodeOptions;
 using ::testing::HasSubstr;
 using testing::MakeSound;
-using testing::TempFolder;
 
 struct Format {
   const char* codec;
@@ -60,7 +59,7 @@ class Formats : public ::testing::TestWithParam<Format> {
     return pcm;
   }
 
-  TempFolder folder_;
+  TestFolder folder_;
   std::vector<float> pcm_;
 };
 
@@ -208,7 +207,7 @@ INSTANTIATE_TEST_SUITE_P(
     NameOf);
 
 TEST(Streams, VideoAloneIsRefusedWithWhatWasFound) {
-  const TempFolder folder;
+  const TestFolder folder;
   if (!testing::Encode(folder / "talk.mp4", "aac", "mp4", {},
                        {.video_frames = 10, .audio = false}))
     GTEST_SKIP() << "this libav has no mpeg4 encoder";
@@ -224,7 +223,7 @@ TEST(Streams, VideoAloneIsRefusedWithWhatWasFound) {
 }
 
 TEST(Damage, MissingMiddleOfAnOggIsSeen) {
-  const TempFolder folder;
+  const TestFolder folder;
   const auto pcm = MakeSound(6 * 16000, 16000);
   if (!testing::Encode(folder / "a.ogg", "libvorbis", "ogg", pcm))
     GTEST_SKIP() << "this libav has no vorbis encoder";
@@ -239,7 +238,7 @@ TEST(Damage, MissingMiddleOfAnOggIsSeen) {
 }
 
 TEST(Damage, TagsAroundAnMp3AreNone) {
-  const TempFolder folder;
+  const TestFolder folder;
   if (!testing::Encode(folder / "a.mp3", "libmp3lame", "mp3",
                        MakeSound(32000, 16000),
                        {.muxer_options = "write_xing=0"}))

@@ -181,7 +181,7 @@ TEST(MelSource, MaximumIsTheWholeFiles) {
 }
 
 TEST(MelSource, FileAndSamplesAgree) {
-  const testing::TempFolder folder;
+  const TestFolder folder;
   const auto pcm = MakeSound(100'000, 16000, 4);
   testing::WriteBytes(folder / "a.wav",
                       testing::Wav(pcm, {.bits = 32, .real = true}));
@@ -237,7 +237,7 @@ TEST(MelSource, MemoryIsFlatForTwoHours) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "the sanitizer keeps freed memory";
 #endif
-  const testing::TempFolder folder;
+  const TestFolder folder;
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   FromPipe(folder / "pipe", 600);
   const size_t before = ResidentBytes();

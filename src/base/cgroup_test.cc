@@ -2,30 +2,23 @@
 #include "base/cgroup.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <string>
+
+#include "base/test_folder.h"
 
 namespace sotto {
 namespace {
 
 class Cgroup : public testing::Test {
  protected:
-  void SetUp() override {
-    root_ = std::filesystem::temp_directory_path() /
-            ("sotto-cgroup-" + std::to_string(::getpid()));
-    std::filesystem::remove_all(root_);
-    std::filesystem::create_directories(root_);
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
   void Write(const std::string& path, const std::string& text) {
-    std::filesystem::create_directories((root_ / path).parent_path());
-    std::ofstream(root_ / path) << text << '\n';
+    root_.Write(path, text + '\n');
   }
   int Cores() const { return CgroupCores(root_ / "mount", root_ / "self"); }
 
-  std::filesystem::path root_;
+  const TestFolder root_;
 };
 
 TEST_F(Cgroup, NoFilesNoLimit) { EXPECT_EQ(Cores(), 0); }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "compile/profile_keys.h"
 #include "compile/rlx_profile.h"
 
@@ -15,26 +16,6 @@ namespace sotto {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Folder {
- public:
-  Folder()
-      : path_(fs::path(testing::TempDir()) /
-              fmt::format("sotto_profile_{}",
-                          testing::UnitTest::GetInstance()->random_seed() +
-                              static_cast<int>(next_++))) {
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-  void Write(const std::string& name, std::string_view text) const {
-    WriteFileAtomic(path_ / name, text);
-  }
-
- private:
-  static inline size_t next_ = 0;
-  fs::path path_;
-};
 
 std::string Why(std::string_view toml) {
   try {
@@ -110,7 +91,7 @@ TEST(Rlx, Row14StageTablesWinWhateverTheOrder) {
 }
 
 TEST(Rlx, Row14ProfileNearWeights) {
-  const Folder folder, elsewhere;
+  const TestFolder folder, elsewhere;
   folder.Write("model.safetensors", "");
   const fs::path weights = folder.path() / "model.safetensors";
   EXPECT_FALSE(ProfileNearWeights(weights));
@@ -156,7 +137,7 @@ TEST(RlxDefect, D17WrongProfilesAreErrorsWithTheirLine) {
       "p.toml: buckets.extents are [4, 4], want ascending numbers from 1");
   EXPECT_EQ(Why("memory.alignment = 96\n"),
             "p.toml: memory.alignment is 96, want a power of two from 64");
-  const Folder folder;
+  const TestFolder folder;
   folder.Write("sotto.toml", "what?");
   EXPECT_THROW(ProfileNearWeights(folder.path()), Error);
 }

@@ -3,7 +3,6 @@
 #include "engine/engine.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <random>
@@ -11,7 +10,9 @@
 #include "audio/mel_source.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "decode/test_util.h"
+#include "engine/test_sounds.h"
 #include "engine/transcribe.h"
 #include "engine/window_model.h"
 #include "model/convert.h"
@@ -20,14 +21,6 @@
 
 namespace sotto {
 namespace {
-
-std::vector<float> Noise(int seconds, uint64_t seed) {
-  std::minstd_rand random(static_cast<uint32_t>(seed));
-  std::normal_distribution<float> values(0, 0.1f);
-  std::vector<float> pcm(static_cast<size_t>(seconds) * kSampleRate);
-  for (float& value : pcm) value = values(random);
-  return pcm;
-}
 
 // Logits of a prompt and some forced tokens after encoding noise.
 std::vector<float> Logits(WindowModel& model, uint64_t seed, int tokens = 6) {
@@ -59,23 +52,9 @@ std::vector<float> LogitsOf(std::shared_ptr<const WeightStore> store,
   return Logits(model, 1);
 }
 
-class Folder {
- public:
-  Folder()
-      : path_(std::filesystem::temp_directory_path() /
-              fmt::format("sotto-engine-{}", ::getpid())) {
-    std::filesystem::create_directories(path_);
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 // rlx.md row 25: the same weights through every format.
 TEST(Rlx, Row25FiveFormatsGiveEqualBits) {
-  const Folder folder;
+  const TestFolder folder;
   for (const DType dtype : {DType::kF32, DType::kF16}) {
     const auto store = MakeTinyStore({.dtype = dtype});
     const std::vector<float> want = LogitsOf(store, "cpu-f32");
@@ -163,7 +142,7 @@ TEST(Rlx, Row22SteadyDecodingAllocatesNothing) {
 }
 
 TEST(Engine, RefusesBucketsThatEndTooEarly) {
-  const Folder folder;
+  const TestFolder folder;
   const auto path = (folder.path() / "p.toml").string();
   const auto why = [&](const char* toml) -> std::string {
     WriteFileAtomic(path, toml);

@@ -17,6 +17,7 @@
 #include "audio/mel_source.h"
 #include "base/cpu.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "compile/compiler.h"
 #include "engine/calibrate.h"
 #include "engine/engine.h"
@@ -219,24 +220,16 @@ TEST_P(NpuAccuracy, E2EncoderOutput) {
 // A folder with the model's files and other scales beside them.
 class ScaledModel {
  public:
-  explicit ScaledModel(const Subject& subject)
-      : folder_(fs::path(testing::TempDir()) /
-                ("npu_accuracy_" + subject.name)) {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
+  explicit ScaledModel(const Subject& subject) {
     for (const auto& entry : fs::directory_iterator(TestModel(subject.name)))
       if (entry.path().filename() != npu::kCalibrationFile)
         fs::create_symlink(entry.path(), folder_ / entry.path().filename());
     subject.scales.Save(folder_ / npu::kCalibrationFile);
   }
-  ~ScaledModel() {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
-  const fs::path& path() const { return folder_; }
+  const fs::path& path() const { return folder_.path(); }
 
  private:
-  fs::path folder_;
+  TestFolder folder_;
 };
 
 WerCounts Errors(const std::string& want, const std::string& got) {

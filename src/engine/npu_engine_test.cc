@@ -11,8 +11,10 @@
 #include "audio/mel_source.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "engine/calibrate.h"
 #include "engine/engine.h"
+#include "engine/test_sounds.h"
 #include "engine/window_model.h"
 #include "model/convert.h"
 #include "npu/encoder/simulated_xrt.h"
@@ -24,14 +26,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-
-std::vector<float> Noise(int seconds, unsigned seed) {
-  std::minstd_rand random(seed);
-  std::normal_distribution<float> values(0, 0.1F);
-  std::vector<float> pcm(static_cast<size_t>(seconds) * kSampleRate);
-  for (float& value : pcm) value = values(random);
-  return pcm;
-}
 
 void SetWindow(WindowModel& model, unsigned seed) {
   const std::vector<float> pcm = Noise(5, seed);
@@ -119,8 +113,7 @@ TEST(NpuEngine, E8FailureInARunFallsBackAndStays) {
 // --device npu whole: a package, XRT's protocol, the array's arithmetic. Then
 // the device fails.
 TEST(NpuEngine, E8DeviceWithAPackageEncodesUntilItFails) {
-  const npu::FakeTools tools(std::filesystem::path(testing::TempDir()) /
-                             "npu_engine_device");
+  const npu::FakeTools tools;
   const auto packages = tools.root() / "npu";
   npu::BuildPackages(tools, packages);
   npu::MockXrt xrt;
@@ -163,9 +156,8 @@ TEST(NpuEngine, E8DeviceWithAPackageEncodesUntilItFails) {
 }
 
 TEST(NpuEngine, Int8WantsScalesAndFindsThem) {
-  const auto folder =
-      std::filesystem::path(testing::TempDir()) / "npu_engine_int8";
-  std::filesystem::remove_all(folder);
+  const TestFolder here;
+  const auto& folder = here.path();
   const auto store = MakeTinyStore();
   ConvertModel(*store, ModelFormat::kHf, folder);
   const EngineOptions options{
@@ -196,9 +188,8 @@ TEST(NpuEngine, Int8WantsScalesAndFindsThem) {
 
 // Scales of another version, or half of a file, stop int8 and nothing else.
 TEST(NpuEngine, DamagedScalesStopOnlyInt8) {
-  const auto folder =
-      std::filesystem::path(testing::TempDir()) / "npu_engine_damaged";
-  std::filesystem::remove_all(folder);
+  const TestFolder here;
+  const auto& folder = here.path();
   ConvertModel(*MakeTinyStore(), ModelFormat::kHf, folder);
   WriteFileAtomic(folder / npu::kCalibrationFile, "no scales\n");
   Engine engine(folder, {.device = "npu-sim", .threads = 1});

@@ -9,8 +9,10 @@
 #include "audio/decode.h"
 #include "audio/mel_source.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "engine/engine.h"
 #include "engine/test_data.h"
+#include "engine/test_sounds.h"
 #include "engine/transcribe.h"
 #include "engine/window_model.h"
 
@@ -37,15 +39,16 @@ class SecondEngine : public npu::EncoderRunner {
   mutable WindowModel model_;
 };
 
-std::vector<Transcript> TranscribeAll(
+std::vector<Transcript> TranscribeFiles(
     const std::filesystem::path& model_path,
     const std::vector<std::filesystem::path>& files, const std::string& overlap,
     const Options& options, AheadTimes* times) {
-  const std::string profile = testing::TempDir() + "overlap_oracle.toml";
-  WriteFileAtomic(profile, "overlap = \"" + overlap +
-                               "\"\nbackend = \"npu\"\n[encoder]\n"
-                               "precision = \"bf16\"\n");
-  EngineOptions engine_options{.profile = profile, .device = "npu"};
+  const TestFolder folder;
+  const auto profile =
+      folder.Write("p.toml", "overlap = \"" + overlap +
+                                 "\"\nbackend = \"npu\"\n[encoder]\n"
+                                 "precision = \"bf16\"\n");
+  EngineOptions engine_options{.profile = profile.string(), .device = "npu"};
   engine_options.npu_runner = std::make_shared<SecondEngine>(model_path);
   Engine engine(model_path, engine_options);
   WindowModel model(engine);
@@ -55,14 +58,7 @@ std::vector<Transcript> TranscribeAll(
     AudioReader reader(file, {.duration_s = 100});  // of the long one
     sounds.emplace_back(reader, engine.spec().n_mels);
   }
-  std::vector<Transcript> all;
-  for (size_t i = 0; i < sounds.size(); ++i) {
-    TranscribeEvents events;
-    events.next = [&]() -> const MelSource* {
-      return i + 1 < sounds.size() ? &sounds[i + 1] : nullptr;
-    };
-    all.push_back(Transcribe(model, sounds[i], plan, events));
-  }
+  auto all = TranscribeAll(model, plan, sounds);
   *times = model.ahead_times();
   return all;
 }
@@ -79,8 +75,8 @@ TEST(OverlapOracle, ChangesNoBitOfRealSpeech) {
   timeless.without_timestamps = true;
   for (const Options& options : {Options{}, timeless}) {
     AheadTimes off, on;
-    const auto want = TranscribeAll(model, files, "off", options, &off);
-    const auto got = TranscribeAll(model, files, "auto", options, &on);
+    const auto want = TranscribeFiles(model, files, "off", options, &off);
+    const auto got = TranscribeFiles(model, files, "auto", options, &on);
     EXPECT_EQ(off.encoded, 0);
     // At least from file to file, and without times all but the first.
     EXPECT_GE(on.used, static_cast<int64_t>(files.size()) - 1);

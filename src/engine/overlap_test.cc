@@ -16,7 +16,9 @@
 #include "audio/mel_source.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "engine/engine.h"
+#include "engine/test_sounds.h"
 #include "engine/transcribe.h"
 #include "engine/window_model.h"
 #include "tensor/buffer.h"
@@ -80,27 +82,17 @@ class FakeRunner : public npu::EncoderRunner {
   Hook hook_;
 };
 
-std::vector<float> Noise(int seconds, unsigned seed) {
-  std::minstd_rand random(seed);
-  std::normal_distribution<float> values(0, 0.1F);
-  std::vector<float> pcm(static_cast<size_t>(seconds) * kSampleRate);
-  for (float& value : pcm) value = values(random);
-  return pcm;
-}
-
 MelSource Sound(int seconds, unsigned seed) {
   return MelSource(std::span<const float>(Noise(seconds, seed)), 80);
 }
 
 std::string ProfileWith(const std::string& overlap) {
-  const auto path =
-      (std::filesystem::path(testing::TempDir()) / ("overlap_" + overlap))
-          .string() +
-      ".toml";
-  WriteFileAtomic(
-      path, "backend = \"npu\"\nprecision = \"bf16\"\noverlap = \"" + overlap +
-                "\"\n");
-  return path;
+  static const TestFolder folder;
+  return folder
+      .Write(overlap + ".toml",
+             "backend = \"npu\"\nprecision = \"bf16\"\noverlap = \"" + overlap +
+                 "\"\n")
+      .string();
 }
 
 constexpr int kVocab = 51865;  // multilingual: languages are detected
@@ -144,21 +136,6 @@ void ExpectSame(const Transcript& a, const Transcript& b) {
     EXPECT_EQ(a.segments[i].end, b.segments[i].end);
     EXPECT_EQ(a.segments[i].avg_logprob, b.segments[i].avg_logprob);
   }
-}
-
-// All recordings one after another, each told of the next.
-std::vector<Transcript> TranscribeAll(WindowModel& model,
-                                      const DecodePlan& plan,
-                                      std::span<MelSource> sounds) {
-  std::vector<Transcript> all;
-  for (size_t i = 0; i < sounds.size(); ++i) {
-    TranscribeEvents events;
-    events.next = [&]() -> const MelSource* {
-      return i + 1 < sounds.size() ? &sounds[i + 1] : nullptr;
-    };
-    all.push_back(Transcribe(model, sounds[i], plan, events));
-  }
-  return all;
 }
 
 // Behind every window but the last, decoding does not end before the next
@@ -380,10 +357,11 @@ TEST(Overlap, OnlyWhereCoresAreLeftAlone) {
   WindowModel model(cpu);
   EXPECT_TRUE(model.next_mel().empty());
   // An encoder that the device refuses runs on the CPU, and not twice at once.
-  const auto path = testing::TempDir() + "overlap_f32.toml";
-  WriteFileAtomic(path, "backend = \"npu\"\noverlap = \"on\"\n");
+  const TestFolder folder;
+  const auto path =
+      folder.Write("f32.toml", "backend = \"npu\"\noverlap = \"on\"\n");
   Engine refused(MakeTinyStore(), nullptr,
-                 {.profile = path,
+                 {.profile = path.string(),
                   .device = "npu",
                   .threads = 1,
                   .npu_runner = std::make_shared<FakeRunner>()});

@@ -6,10 +6,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "hub/digest.h"
 #include "hub/layout.h"
 #include "hub/resolve.h"
-#include "hub/test_folder.h"
 
 namespace sotto {
 namespace {

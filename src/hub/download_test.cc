@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "hub/fake_hub.h"
-#include "hub/test_folder.h"
 
 namespace sotto {
 namespace {

@@ -8,9 +8,9 @@
 
 #include "base/did_you_mean.h"
 #include "base/error.h"
+#include "base/test_folder.h"
 #include "hub/digest.h"
 #include "hub/environment.h"
-#include "hub/test_folder.h"
 
 namespace sotto {
 namespace {

@@ -13,11 +13,11 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "hub/cache.h"
 #include "hub/fake_hub.h"
 #include "hub/layout.h"
 #include "hub/resolve.h"
-#include "hub/test_folder.h"
 
 namespace sotto {
 namespace {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What the tests of model/ share: a folder that goes away, errors as text.
+// What the tests of model/ share: folders, real files, errors as text.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -14,33 +13,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "model/weights.h"
 
 namespace sotto {
-
-// A fresh folder under the system's temporary one, removed at the end.
-class TestFolder {
- public:
-  TestFolder() {
-    static int count = 0;
-    path_ = std::filesystem::temp_directory_path() /
-            fmt::format("sotto-model-{}-{}", ::getpid(), count++);
-    std::filesystem::create_directories(path_);
-  }
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-  ~TestFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::filesystem::path operator/(const std::string& name) const {
-    return path_ / name;
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::filesystem::path TestData(const std::string& name) {
   const char* root = std::getenv("SOTTO_TEST_DATA");

@@ -12,6 +12,7 @@
 
 #include "acceptance_row.h"
 #include "base/error.h"
+#include "base/test_folder.h"
 #include "hub/digest.h"
 
 namespace sotto::npu {
@@ -46,8 +47,8 @@ TxnStream SingleTile(uint32_t in_words, uint32_t out_words) {
 }
 
 std::string Sha256(const std::vector<uint32_t>& words) {
-  const std::filesystem::path path =
-      std::filesystem::path(testing::TempDir()) / "stream.bin";
+  const TestFolder folder;
+  const auto path = folder / "stream.bin";
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(words.data()),
              static_cast<std::streamsize>(4 * words.size()));

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "ops/session.h"
 #include "ops/test_ops.h"
 
@@ -164,9 +165,8 @@ TEST_F(Programs, MemoryOfOperatorsLivesUntilTheNextRun) {
 }
 
 TEST_F(Programs, InitialValuesOfEveryType) {
-  const fs::path folder =
-      fs::temp_directory_path() / ("sotto_ops_" + std::to_string(::getpid()));
-  fs::create_directories(folder);
+  const TestFolder here;
+  const fs::path& folder = here.path();
   std::vector<float> file(32);
   for (size_t i = 0; i < file.size(); ++i) file[i] = static_cast<float>(i);
   std::ofstream(folder / "w.bin", std::ios::binary)
@@ -206,7 +206,6 @@ TEST_F(Programs, InitialValuesOfEveryType) {
                       folder);
               }),
               HasSubstr("v.bin"));
-  fs::remove_all(folder);
 }
 
 TEST_F(Programs, HugeDeclarationsFailWithAnErrorWhenMemoryIsAsked) {

@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "base/test_folder.h"
 #include "ops/program.h"
 #include "ops/session.h"
 #include "ops/test_ops.h"
@@ -45,9 +46,8 @@ std::shared_ptr<const OpProgram> Parse(const std::string& text,
 }
 
 fs::path Scratch(const std::string& name) {
-  const fs::path folder = fs::temp_directory_path() / "sotto_ops_test";
-  fs::create_directories(folder);
-  return folder / (std::to_string(::getpid()) + "_" + name);
+  static const TestFolder folder;
+  return folder / name;
 }
 
 void More(const ops::Tensor&) {}

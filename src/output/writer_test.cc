@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "output/timestamp.h"
 
 namespace sotto {
@@ -85,8 +86,8 @@ TEST(Writers, GiveOpenAisBytes) {
 }
 
 TEST(Writers, WriteBesideEachOtherUnderTheStem) {
-  std::string name = (fs::temp_directory_path() / "sotto-out-XXXXXX").string();
-  const fs::path root = ::mkdtemp(name.data());
+  const TestFolder folder;
+  const fs::path& root = folder.path();
   Transcript transcript;
   transcript.language = "en";
   transcript.segments.push_back(Spoken(1.5, " Hello."));
@@ -106,7 +107,6 @@ TEST(Writers, WriteBesideEachOtherUnderTheStem) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), ::testing::HasSubstr("cannot make the folder"));
   }
-  fs::remove_all(root);
 }
 
 TEST(Writers, NameTheFormatsThereAre) {

@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "text/shipped.h"
 #include "text/utf8.h"
 
@@ -113,23 +114,6 @@ std::string LoadError(const fs::path& folder,
   return "no error";
 }
 
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name =
-        (fs::temp_directory_path() / "sotto-text-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TempFolder() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-  void Write(const char* name, const std::string& text) const {
-    std::ofstream(path_ / name, std::ios::binary) << text;
-  }
-
- private:
-  fs::path path_;
-};
-
 struct Case {
   const char* golden;
   int n_vocab;
@@ -224,7 +208,7 @@ TEST(Sources, HuggingFaceFilesAgreeWithTheRanks) {
   if (folder.empty()) GTEST_SKIP() << "SOTTO_TEST_DATA has no tokenizers";
   const TokenizerPtr ranks = Tokenizer::Load({}, {}, kMultilingual);
   ExpectSame(*ranks, *Tokenizer::Load(folder, {}, kMultilingual));
-  TempFolder split;
+  TestFolder split;
   for (const char* name : {"vocab.json", "merges.txt", "added_tokens.json"})
     fs::copy_file(folder / name, split.path() / name);
   const TokenizerPtr merged = Tokenizer::Load(split.path(), {}, kMultilingual);
@@ -233,7 +217,7 @@ TEST(Sources, HuggingFaceFilesAgreeWithTheRanks) {
 }
 
 TEST(Sources, TiktokenInTheFolderIsTaken) {
-  TempFolder folder;
+  TestFolder folder;
   folder.Write("multilingual.tiktoken",
                ShippedFile("tokenizers/multilingual.tiktoken"));
   const TokenizerPtr read = Tokenizer::Load(folder.path(), {}, kMultilingual);
@@ -270,7 +254,7 @@ TEST(Sources, CTranslate2FoldersAgreeWithTheRanks) {
     if (folder.empty()) GTEST_SKIP() << "no model " << name;
     const TokenizerPtr ranks = Tokenizer::Load({}, {}, n_vocab);
     ExpectSame(*ranks, *Tokenizer::Load(folder, {}, n_vocab));
-    TempFolder list;
+    TestFolder list;
     for (const char* file : {"vocabulary.json", "vocabulary.txt"})
       if (fs::exists(folder / file))
         fs::copy_file(folder / file, list.path() / file);
@@ -406,7 +390,7 @@ TEST(Tokenizer, IgnoresIdsThatAreNone) {
 }
 
 TEST(Sources, BadOnesAreNamed) {
-  TempFolder folder;
+  TestFolder folder;
   const std::string at = folder.path().string();
   folder.Write("tokenizer.json", "{\"model\": {\"vocab\": {\"a\": \"b\"}}}");
   EXPECT_THAT(LoadError(folder.path(), {}, kEnglish),

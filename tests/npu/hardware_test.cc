@@ -14,6 +14,7 @@
 
 #include "acceptance_row.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "design_run.h"
 #include "engine/engine.h"
 #include "engine/window_model.h"
@@ -99,7 +100,7 @@ class SimulatedBench : public Bench {
   }
 
  private:
-  FakeTools tools_{fs::path(testing::TempDir()) / "npu-rehearsal"};
+  FakeTools tools_;
   std::unique_ptr<Array> array_;
 };
 
@@ -158,9 +159,11 @@ class RealBench : public Bench {
   Package Built(const Design& design) override {
     std::string name = design.name;
     std::replace(name.begin(), name.end(), '/', '-');
-    return BuildAndOpen(design, ProbeEnvironment(),
-                        fs::path(testing::TempDir()) / ("hardware-" + name));
+    return BuildAndOpen(design, ProbeEnvironment(), folder_ / name);
   }
+
+ private:
+  TestFolder folder_;
 };
 
 // What is in the way of running anything on an NPU; empty: nothing.
@@ -304,7 +307,8 @@ TEST_F(Hardware, E9PowerIsRead) {
 // Needs the tools, not the device.
 TEST(HardwareTools, R12N10PeanoAndAieccMakeAPackage) {
   if (!ProbeEnvironment().CanBuild()) GTEST_SKIP() << "no Peano or no aiecc";
-  const fs::path folder = fs::path(testing::TempDir()) / "hardware-tools";
+  const TestFolder here;
+  const fs::path& folder = here.path();
   const Design design = MakeDesign("passthrough");
   const BuildResult built =
       BuildPackage(design, ProbeEnvironment(), {.folder = folder});
@@ -337,7 +341,8 @@ class HardwareEncoder : public testing::TestWithParam<EncoderPrecision> {
     EngineOptions options{.profile = int8 ? "npu-int8" : "npu-bf16",
                           .device = "npu"};
     if (!ProbeEnvironment().CanBuild()) return options;
-    const fs::path packages = fs::path(testing::TempDir()) / "npu-packages";
+    static const TestFolder folder;
+    const fs::path packages = folder / "npu-packages";
     BuildPackage(PackageDesign(GetParam()), ProbeEnvironment(),
                  {.folder = packages / PackageName(GetParam())});
     options.npu_runner = MakeDeviceRunner(

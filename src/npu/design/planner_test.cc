@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/test_folder.h"
 #include "hub/digest.h"
 #include "npu/design/router.h"
 #include "npu/design/single.h"
@@ -105,7 +106,8 @@ TEST(Planner, LoopsAreUnrolledByTheDepth) {
 }
 
 std::string Sha256(const std::vector<uint32_t>& words) {
-  const auto path = std::filesystem::path(testing::TempDir()) / "planned.bin";
+  const TestFolder folder;
+  const auto path = folder / "planned.bin";
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(words.data()),
              static_cast<std::streamsize>(4 * words.size()));

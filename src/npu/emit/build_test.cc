@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "npu/emit/fake_tools.h"
 #include "npu/emit/process.h"
 #include "npu/run/design_list.h"
@@ -49,9 +50,7 @@ class Build : public testing::Test {
     return ErrorOf(code, [this] { Run(); });
   }
 
-  FakeTools tools_{
-      fs::path(testing::TempDir()) /
-      testing::UnitTest::GetInstance()->current_test_info()->name()};
+  FakeTools tools_;
   const fs::path root_ = tools_.root();
   BuildOptions options_;
 };
@@ -279,9 +278,10 @@ TEST_F(Build, R13PeanoIsFoundThroughItsVariable) {
 }
 
 TEST(Process, TellsExitCodesAndWhatCannotStart) {
-  const fs::path log = fs::path(testing::TempDir()) / "process.log";
+  const TestFolder folder;
+  const fs::path log = folder / "process.log";
   const auto run = [&](std::vector<std::string> argv) {
-    return RunProcess(argv, testing::TempDir(), log, std::chrono::seconds(5));
+    return RunProcess(argv, folder.path(), log, std::chrono::seconds(5));
   };
   EXPECT_EQ(run({"sh", "-c", "echo out; echo err >&2; exit 3"}).exit_code, 3);
   EXPECT_EQ(ReadFile(log), "out\nerr\n");

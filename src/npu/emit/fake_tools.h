@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "npu/emit/environment.h"
 #include "npu/kernels/kernel.h"
 
@@ -15,9 +16,7 @@ namespace sotto::npu {
 
 class FakeTools {
  public:
-  // In `root`, which is made anew and removed with the object.
-  explicit FakeTools(std::filesystem::path root) : root_(std::move(root)) {
-    std::filesystem::remove_all(root_);
+  FakeTools() {
     std::filesystem::create_directories(root_ / "bin");
     std::filesystem::create_directories(root_ / "include/aie_api");
     WriteFileAtomic(root_ / "include/aie_api/aie.hpp", "// vectors\n");
@@ -45,14 +44,9 @@ for arg in "$@"; do
   esac
 done)sh");
   }
-  ~FakeTools() {
-    std::error_code ignored;
-    std::filesystem::remove_all(root_, ignored);
-  }
-  FakeTools(const FakeTools&) = delete;
-  FakeTools& operator=(const FakeTools&) = delete;
 
-  const std::filesystem::path& root() const { return root_; }
+  // Their folder; it goes away with the object.
+  const std::filesystem::path& root() const { return root_.path(); }
 
   void Set(const std::string& name, const std::string& script) {
     const std::filesystem::path path = root_ / "bin" / name;
@@ -70,12 +64,12 @@ done)sh");
       if (name != "PATH") return std::nullopt;
       return (root_ / "bin").string();
     };
-    options.devices = root_;
+    options.devices = root();
     return ProbeEnvironment(options);
   }
 
  private:
-  std::filesystem::path root_;
+  TestFolder root_;
 };
 
 }  // namespace sotto::npu

@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/test_folder.h"
 #include "npu/emit/mlir_text.h"
 #include "npu/run/design_list.h"
 
@@ -30,7 +31,7 @@ bool HaveMlirOpt() {
   return std::system("mlir-opt-16 --version > /dev/null 2>&1") == 0;
 }
 std::string CheckWithMlirOpt(const std::string& text) {
-  const auto folder = std::filesystem::path(testing::TempDir());
+  const TestFolder folder;
   const auto in = folder / "design.mlir";
   const auto log = folder / "mlir-opt.log";
   std::ofstream(in) << text;

@@ -34,8 +34,7 @@ const EncoderShape kSmall{.n_mels = 16,
 class DeviceRunnerTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    tools_ = std::make_unique<FakeTools>(fs::path(testing::TempDir()) /
-                                         "device_runner");
+    tools_ = std::make_unique<FakeTools>();
     BuildPackages(*tools_, Packages());
   }
   static void TearDownTestSuite() { tools_.reset(); }

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/test_folder.h"
 #include "npu/host/mock_xrt.h"
 #include "npu/host/test_program.h"
 #include "npu/txn.h"
@@ -155,9 +156,7 @@ TEST(Doctor, R3Xrt) {
 class DoctorFiles : public testing::Test {
  protected:
   std::filesystem::path Write(const std::string& name, std::string_view bytes) {
-    const auto path = std::filesystem::path(testing::TempDir()) / name;
-    std::ofstream(path, std::ios::binary) << bytes;
-    return path;
+    return folder_.Write(name, bytes);
   }
   std::string Stream() {
     TxnStream stream;
@@ -165,6 +164,9 @@ class DoctorFiles : public testing::Test {
     const auto words = Encode(stream);
     return {reinterpret_cast<const char*>(words.data()), 4 * words.size()};
   }
+
+ private:
+  TestFolder folder_;
 };
 
 TEST_F(DoctorFiles, R3EachFault) {

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/test_folder.h"
 #include "npu/host/context_pool.h"
 #include "npu/host/fake_amdxdna.h"
 #include "npu/host/raw_device.h"
@@ -28,7 +29,7 @@ using testing::HasSubstr;
 class Raw : public testing::Test {
  protected:
   void SetUp() override {
-    path_ = testing::TempDir() + "raw.xclbin";
+    path_ = (folder_ / "raw.xclbin").string();
     Write({});
     fake_.program = AddOne;
   }
@@ -96,6 +97,7 @@ class Raw : public testing::Test {
   }
 
   FakeAmdxdna fake_;
+  TestFolder folder_;
   std::string path_;
 };
 
@@ -297,7 +299,7 @@ TEST_F(Raw, WantsAnXclbinThatFits) {
   Image none = SomeImage();
   none.xclbin_path = "";
   EXPECT_THAT(says(none), HasSubstr("sotto npu build"));
-  none.xclbin_path = testing::TempDir() + "nowhere.xclbin";
+  none.xclbin_path = (folder_ / "nowhere.xclbin").string();
   EXPECT_THAT(says(none), HasSubstr("nowhere.xclbin"));
   Write({.columns = 5});
   EXPECT_THAT(says(SomeImage()), HasSubstr("takes 5 columns, npu1 gives 4"));
@@ -338,8 +340,9 @@ TEST(EitherWay, OneIsEnough) {
 
 // The real system calls, on a file in place of a node.
 TEST(Node, MapsAlignedAndShared) {
-  const std::string path = testing::TempDir() + "node";
-  WriteFileAtomic(path, std::string(size_t{1} << 20, 'x'));
+  const TestFolder folder;
+  const std::string path =
+      folder.Write("node", std::string(size_t{1} << 20, 'x')).string();
   const auto node = OpenNode(path);
   constexpr size_t kAlign = 64 << 20;
   std::byte* const at = node->Map(8192, 4096, kAlign);
@@ -356,7 +359,7 @@ TEST(Node, MapsAlignedAndShared) {
   EXPECT_EQ(node->Map(4096, 123, kAlign), nullptr);
   amdxdna::GetInfo get{};
   EXPECT_EQ(node->Call(amdxdna::kGetInfo, &get), ENOTTY);
-  EXPECT_THROW(OpenNode(testing::TempDir() + "no_such_node"), Error);
+  EXPECT_THROW(OpenNode((folder / "no_such_node").string()), Error);
 }
 
 }  // namespace
