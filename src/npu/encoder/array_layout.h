@@ -38,9 +38,8 @@ enum ControlWord : int {
   kApplyInt8,
   kAttend,  // 1: attention
   kKeyTiles,
-  kValidFirst,   // what flash_block takes for `valid` for the first and the
-  kValidSecond,  // second 32 keys of a tile, see Valid in array_pack.cc
-  kWidth,
+  kValid,         // keys
+  kInverseWidth,  // 1 / width, a float
   kShift,
   kStatsSteps,  // those tiles, one by one
 };

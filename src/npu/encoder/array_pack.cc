@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -96,7 +97,8 @@ class WeightPacker {
   void Header(const Phase& p, int c, int first, int n) {
     Control words{};
     words[kBlocks] = n;
-    words[kWidth] = l_.shape.width;
+    words[kInverseWidth] =
+        std::bit_cast<int32_t>(1.0F / static_cast<float>(l_.shape.width));
     switch (p.kind) {
       case Phase::Kind::kProduct:
         words[kKTrips] = p.k_tiles / (2 * l_.element_tiles());
@@ -114,8 +116,7 @@ class WeightPacker {
         words[kBlocks] = l_.row_blocks;
         words[kAttend] = 1;
         words[kKeyTiles] = l_.shape.row_tiles();
-        words[kValidFirst] = Valid(0);
-        words[kValidSecond] = Valid(1);
+        words[kValid] = l_.shape.positions();
         if (l_.int8() && encoder_ != nullptr && head < l_.shape.heads)
           words[kShift] = Layer(p).shifts[static_cast<size_t>(head)];
         break;
@@ -128,8 +129,8 @@ class WeightPacker {
       Control flags{};
       flags[kKept] =
           p.kind == Phase::Kind::kNorm && first == 0 && b == 0 ? 1 : 0;
-      flags[kPick] =
-          p.kind == Phase::Kind::kProduct ? (p.adds ? 1 : 0) : 1 - flags[kKept];
+      if (p.kind == Phase::Kind::kNorm) flags[kPick] = 1 - flags[kKept];
+      if (p.adds) flags[kPick] = 1;
       std::memcpy(blocks, flags.data(), kFlagBytes);
     }
     const bool params =
@@ -137,13 +138,6 @@ class WeightPacker {
     for (int b = 0; params && b < n; ++b)
       Params(p, TileOf(p, first + b, c), blocks + b * kBlockParams);
     at_ += kHeaderBytes;
-  }
-  // flash_block masks keys with 32 t + i >= valid in trip t; they have numbers
-  // 64 t + 32 half + i. Only those of the last trip may be past the end.
-  int Valid(int half) const {
-    const int last = l_.shape.row_tiles() - 1;
-    const int keys = l_.shape.positions() - (last * kTile + half * kTile / 2);
-    return kTile / 2 * last + std::max(keys, 0);
   }
   void Params(const Phase& p, int tile, std::byte* to) const {
     if (tile < 0) return;

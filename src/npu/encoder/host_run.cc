@@ -2,6 +2,7 @@
 #include "npu/encoder/host_run.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -12,10 +13,6 @@ namespace sotto::npu {
 namespace {
 
 using Half = vec::bf16;
-
-// Keys that attention takes at once: what an element of the array's stream of
-// keys and values holds.
-constexpr int kKeys = 32;
 
 // Element of row r, column c within a tile of activations.
 constexpr int At(int r, int c) {
@@ -154,8 +151,9 @@ void Run::Norm(const PackedNorm& params, const Tiles& out) {
     const int row = static_cast<int>(task);
     alignas(64) float stats[kTile * 16];
     for (int c = 0; c < columns; ++c)
-      layer_norm_stats(work_.x.As<Half>(row, c), stats, kTile, kTile, c,
-                       columns, shape_.width);
+      layer_norm_stats(
+          work_.x.As<Half>(row, c), stats, kTile, kTile, c, columns,
+          std::bit_cast<int32_t>(1.0F / static_cast<float>(shape_.width)));
     for (int c = 0; c < columns; ++c) {
       const float* tile_params =
           params.data() + static_cast<size_t>(c) * 2 * kTile;
@@ -189,22 +187,19 @@ void Run::Attention(const PackedLayer& layer) {
     const int head = static_cast<int>(task) / rows;
     const int row = static_cast<int>(task) % rows;
     alignas(64) float state[kTile * (8 + kTile)];
-    alignas(64) float scratch[12 * kKeys];
-    flash_start(state, kTile, kTile);
-    for (int block = 0; block < 2 * rows; ++block) {
-      // Half a tile is half its memory.
-      const int from = block % 2 * kKeys * kTile;
-      const Half* v = work_.v.As<Half>(head, block / 2) + from;
+    alignas(64) Half p[kTileElements];
+    for (int block = 0; block < rows; ++block) {
       if (int8_)
-        flash_block_i8(work_.q.As<int8_t>(head, row),
-                       work_.k.As<int8_t>(head, block / 2) + from, v, state,
-                       scratch, kTile, kKeys, kTile, block, shape_.positions(),
-                       layer.shifts[static_cast<size_t>(head)]);
+        flash_scores_i8(work_.q.As<int8_t>(head, row),
+                        work_.k.As<int8_t>(head, block), p, state, kTile, kTile,
+                        kTile, block, shape_.positions(),
+                        layer.shifts[static_cast<size_t>(head)]);
       else
-        flash_block_bf16(work_.q.As<Half>(head, row),
-                         work_.k.As<Half>(head, block / 2) + from, v, state,
-                         scratch, kTile, kKeys, kTile, block,
-                         shape_.positions());
+        flash_scores_bf16(work_.q.As<Half>(head, row),
+                          work_.k.As<Half>(head, block), p, state, kTile, kTile,
+                          kTile, block, shape_.positions());
+      flash_values(p, work_.v.As<Half>(head, block), state, kTile, kTile, kTile,
+                   block);
     }
     if (int8_)
       // V stands in steps of what comes out already.

@@ -275,7 +275,10 @@ void Packer::SetHeads(int layer, Dense* qkv, std::vector<int>* shifts) const {
     };
     for (int c = h * kTile; c < (h + 1) * kTile; ++c)
       product = std::max(product, q_range(c) * k_range(c));
-    const int shift = static_cast<int>(std::floor(-std::log2(product)));
+    // What flash_scores_i8 takes: finer steps than 2^-20 no score needs, and
+    // above 2^-8 a channel alone would decide.
+    const int shift =
+        std::clamp(static_cast<int>(std::floor(-std::log2(product))), 8, 20);
     shifts->push_back(shift);
     for (int c = h * kTile; c < (h + 1) * kTile; ++c) {
       const double k_step =

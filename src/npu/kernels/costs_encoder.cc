@@ -12,9 +12,9 @@ namespace {
 
 inline constexpr double kInt8Edge = 7 + 5;
 inline constexpr double kBf16Edge = 7 + 6;
-// Share of 4-row blocks whose reference moves at a block of keys but the first,
-// measured (attention_test.cc prints it).
-inline constexpr double kFlashRescaleShare = 0.023;
+// Share of 16-row blocks where a reference moves at a block of keys but the
+// first, at most, measured (attention_test.cc prints it).
+inline constexpr double kFlashMoveShare = 0.001;
 
 // a + b, field by field where counts add; trips, accumulators and the name are
 // the first's.
@@ -24,6 +24,7 @@ LoopCost operator+(LoopCost a, const LoopCost& b) {
   a.vmul_bf16 += b.vmul_bf16;
   a.vector_ops += b.vector_ops;
   a.shuffles += b.shuffles;
+  a.narrows += b.narrows;
   a.loads += b.loads;
   a.stores += b.stores;
   a.scalar_loads += b.scalar_loads;
@@ -33,8 +34,8 @@ LoopCost Times(double n, LoopCost a) {
   LoopCost out = a;
   for (double LoopCost::*field :
        {&LoopCost::vmac_int8, &LoopCost::vmac_bf16, &LoopCost::vmul_bf16,
-        &LoopCost::vector_ops, &LoopCost::shuffles, &LoopCost::loads,
-        &LoopCost::stores, &LoopCost::scalar_loads}) {
+        &LoopCost::vector_ops, &LoopCost::shuffles, &LoopCost::narrows,
+        &LoopCost::loads, &LoopCost::stores, &LoopCost::scalar_loads}) {
     out.*field *= n;
   }
   return out;
@@ -108,90 +109,119 @@ Costs Finish(int m, int n, const Epilogue& e) {
   return {Loop(m * n / 16.0, "scale, add and narrow", body), columns};
 }
 
-Costs ScoresBf16(double rows, double keys, double d) {
-  const double tiles = rows / 8 * keys / 16;
+// Tiles of 16 rows and 16 keys. What follows a tile's products, eight vectors
+// of 32 scores: for bf16 two floats to numbers, zipped; the base (two
+// operations where it does not stand in an accumulator), narrow, maximum.
+Costs ScoresBf16(double tiles, double d) {
   return {{.trips = tiles * d / 8,
-           .vmac_bf16 = 8,
+           .vmac_bf16 = 16,
            .shuffles = 4,
-           .loads = 12,
-           .accumulators = 8,
+           .loads = 16,
+           .accumulators = 16,
            .what = "Q times K"},
           {.trips = tiles,
-           .vector_ops = 8,
+           .vector_ops = 8 * 5,
+           .shuffles = 8 * 2 + 4 * 2,
+           .narrows = 8,
+           .loads = 8,
            .stores = 16,
+           .scalar_ops = 4,
            .what = "scores and their maximum"},
           Edge(tiles, kBf16Edge)};
 }
-Costs ScoresI8(double rows, double keys, double d) {
-  const double tiles = rows / 8 * keys / 16;
+Costs ScoresI8(double tiles, double d) {
   return {{.trips = tiles * d / 8,
-           .vmac_int8 = 4,
+           .vmac_int8 = 8,
            .shuffles = 4,
-           .loads = 6,
-           .accumulators = 4,
+           .loads = 8,
+           .accumulators = 8,
            .what = "Q times K"},
-          // Add the exponent, maximum: of 8 vectors.
           {.trips = tiles,
-           .vector_ops = 16,
-           .shuffles = 8,
+           .vector_ops = 8 * 2,
+           .shuffles = 4 * 2,
+           .narrows = 8,
+           .loads = 8,
            .stores = 16,
+           .scalar_ops = 4,
            .what = "scores and their maximum"},
           Edge(tiles, kInt8Edge)};
 }
 
-Costs Flash(Costs costs, Ints ints) {
+// `scores` of the tiles that are given.
+Costs FlashScores(Ints ints, Costs (*scores)(double tiles, double d)) {
   const double rows = ints[0];
   const double keys = ints[1];
   const double d = ints[2];
   const bool first = ints[3] == 0;
-  // Compare the lanes' maxima with two references, one branch.
-  costs.push_back({.trips = rows / 8,
+  // The first block sets every reference, by a pass of its own. Later ones move
+  // hardly any (docs/npu-kernels.md); those take two passes more.
+  const double passes = first ? 2.0 : 1.0 + 2 * kFlashMoveShare;
+  Costs costs = scores(passes * rows / 16 * keys / 16, d);
+  if (ints[4] < (ints[3] + 1) * ints[1])
+    costs.push_back(Loop(passes * rows / 4 * keys / 8, "keys behind the end",
+                         {.vector_ops = 3,
+                          .shuffles = 1,
+                          .loads = 2,
+                          .stores = 2,
+                          .scalar_ops = 4}));
+  // The maximum of the lanes' maxima, compare; two branches.
+  costs.push_back({.trips = rows / 16 * passes,
                    .vector_ops = 4,
-                   .loads = 4,
-                   .scalar_ops = 3,
-                   .branches = 1,
-                   .chain = 7 + 2 * 2 + 4 + 6,
+                   .scalar_ops = 4,
+                   .branches = 2,
+                   .chain = 7 + 4 * 2 + 4 + 6,
                    .what = "reference"});
-  // The first block moves every reference. Later ones move hardly any: the
-  // share measured on Whisper-base's attention (docs/npu-kernels.md).
-  const double moved = first ? 1.0 : kFlashRescaleShare;
-  // Fold a maximum over four lanes, round it up, the factor.
-  LoopCost fold = Loop(
-      moved * rows / 4, "new reference",
-      kExp2 + kSplitTwo +
-          LoopCost{.vector_ops = 10, .shuffles = 3, .loads = 2, .stores = 2});
+  const double moved = (first ? 1.0 : kFlashMoveShare) * rows / 4;
+  // Fold a maximum over eight lanes; base, compare, the power of two.
+  LoopCost fold =
+      Loop(moved, "new reference",
+           {.vector_ops = 13, .shuffles = 7, .loads = 2, .stores = 2});
   fold.branches = 1;
-  fold.chain = 7 + 4 * 2 + 4 + 6 * 6;
+  fold.chain = 7 + 8 * 2 + 12;
   costs.push_back(fold);
-  LoopCost rescale = Loop(moved * rows / 4 * (d / 4 + 1), "rescale",
-                          kScaleTwo + LoopCost{.loads = 2, .stores = 2});
-  costs.push_back(rescale);
-  costs.push_back(Loop(
-      rows * keys / 16, "probabilities",
-      kProbability +
-          LoopCost{.vector_ops = 2, .shuffles = 1, .loads = 2, .stores = 1}));
-  costs.push_back({.trips = rows / 8 * keys / 8,
-                   .vmac_bf16 = 2,
-                   .loads = 4,
-                   .accumulators = 2,
-                   .what = "sum of probabilities"});
-  const double tiles = rows / 8 * d / 16;
-  costs.push_back({.trips = tiles * keys / 8,
-                   .vmac_bf16 = 8,
-                   .shuffles = 4,
-                   .loads = 12,
-                   .accumulators = 8,
-                   .what = "probabilities times V"});
-  costs.push_back(
-      {.trips = tiles, .loads = 16, .stores = 16, .what = "output in and out"});
-  costs.push_back(Edge(tiles, kBf16Edge));
+  if (!first)
+    costs.push_back(Loop(moved * (d / 4 + 1), "rescale",
+                         {.vector_ops = 5, .loads = 2, .stores = 2}));
+  // Of 32: the fraction, three products of 16 bits, two ways out of an
+  // accumulator; five of the six wait for each other.
+  costs.push_back(Loop(rows * keys / 32, "probabilities",
+                       {.vmul_bf16 = 3,
+                        .vector_ops = 1,
+                        .narrows = 2,
+                        .loads = 2,
+                        .stores = 2}));
+  costs.push_back(Edge(1, 2 * 5 + 2 * 2 + 1));
   return costs;
+}
+
+Costs FlashValues(Ints ints) {
+  const double rows = ints[0];
+  const double keys = ints[1];
+  const double d = ints[2];
+  const double tiles = rows / 16 * d / 16;
+  return {
+      {.trips = rows / 16 * keys / 8,
+       .vmac_bf16 = 4,
+       .loads = 8,
+       .accumulators = 4,
+       .what = "sum of probabilities"},
+      {.trips = rows / 16, .loads = 8, .stores = 8, .what = "sums in and out"},
+      {.trips = tiles * keys / 8,
+       .vmac_bf16 = 16,
+       .shuffles = 4,
+       .loads = 16,
+       .accumulators = 16,
+       .what = "probabilities times V"},
+      {.trips = tiles, .loads = 32, .stores = 32, .what = "output in and out"},
+      Edge(tiles + rows / 16, kBf16Edge)};
 }
 
 Costs FlashFinish(Ints ints, const LoopCost& out) {
   const double rows = ints[0];
   const double d = ints[1];
-  LoopCost inverse = Loop(rows / 4, "1 / sum", kReciprocal + kSplitTwo);
+  LoopCost inverse =
+      Loop(rows / 4, "1 / sum",
+           Times(6, kMulTwo) + LoopCost{.vector_ops = 4} + kSplitTwo);
   inverse.loads = 2;
   // Three steps of Newton, each two products after each other.
   inverse.chain = 6 * (2 * 6 + 8);
@@ -313,15 +343,9 @@ Costs CostMatmulBf16(Ints) {
   return costs;
 }
 
-Costs CostFlashStart(Ints ints) {
-  return {Loop(ints[0] * (8.0 + ints[1]) / 8, "clear", {.stores = 1})};
-}
-Costs CostFlashBf16(Ints ints) {
-  return Flash(ScoresBf16(ints[0], ints[1], ints[2]), ints);
-}
-Costs CostFlashI8(Ints ints) {
-  return Flash(ScoresI8(ints[0], ints[1], ints[2]), ints);
-}
+Costs CostFlashScoresBf16(Ints ints) { return FlashScores(ints, ScoresBf16); }
+Costs CostFlashScoresI8(Ints ints) { return FlashScores(ints, ScoresI8); }
+Costs CostFlashValues(Ints ints) { return FlashValues(ints); }
 Costs CostFlashFinish(Ints ints) { return FlashFinish(ints, kStoreBf16); }
 Costs CostFlashFinishI8(Ints ints) { return FlashFinish(ints, kStoreInt8); }
 

@@ -86,13 +86,14 @@ void finish_bf16(const float* acc, const float* params, const Bf16* residual,
 void matmul_bf16_64(const Bf16* a, const Bf16* b, Bf16* c, float* scratch);
 
 // flash.cc
-void flash_start(float* state, int32_t rows, int32_t d);
-void flash_block_bf16(const Bf16* q, const Bf16* k, const Bf16* v, float* state,
-                      float* scratch, int32_t rows, int32_t keys, int32_t d,
-                      int32_t block, int32_t valid);
-void flash_block_i8(const int8_t* q, const int8_t* k, const Bf16* v,
-                    float* state, float* scratch, int32_t rows, int32_t keys,
-                    int32_t d, int32_t block, int32_t valid, int32_t shift);
+void flash_scores_bf16(const Bf16* q, const Bf16* k, Bf16* p, float* state,
+                       int32_t rows, int32_t keys, int32_t d, int32_t block,
+                       int32_t valid);
+void flash_scores_i8(const int8_t* q, const int8_t* k, Bf16* p, float* state,
+                     int32_t rows, int32_t keys, int32_t d, int32_t block,
+                     int32_t valid, int32_t shift);
+void flash_values(const Bf16* p, const Bf16* v, float* state, int32_t rows,
+                  int32_t keys, int32_t d, int32_t block);
 void flash_finish_bf16(const float* state, Bf16* out, int32_t rows, int32_t d);
 void flash_finish_i8(const float* state, int8_t* out, int32_t rows, int32_t d);
 
@@ -101,8 +102,9 @@ void layer_norm_bf16(const Bf16* x, const float* params, Bf16* out,
                      int32_t rows, int32_t width);
 void layer_norm_i8(const Bf16* x, const float* params, int8_t* out,
                    int32_t rows, int32_t width);
+// `inverse`: the bits of 1 / the whole width, a float.
 void layer_norm_stats(const Bf16* x, float* stats, int32_t rows, int32_t width,
-                      int32_t step, int32_t steps, int32_t total);
+                      int32_t step, int32_t steps, int32_t inverse);
 void layer_norm_apply_bf16(const Bf16* x, const float* stats,
                            const float* params, Bf16* out, int32_t rows,
                            int32_t width);

@@ -327,13 +327,12 @@ std::vector<double> FlashBf16(const Heads& h, int rows, int keys, int d,
   };
   const Bf16s q = bf16(h.q, rows), k = bf16(h.k, padded), v = bf16(h.v, padded);
   std::vector<float> state(static_cast<size_t>(rows) * (8 + d));
-  std::vector<float> scratch(static_cast<size_t>(12) * block);
-  Call("flash_start", {state.data()}, {rows, d});
+  Bf16s p(static_cast<size_t>(rows) * block);
   for (int b = 0; b < padded / block; ++b) {
     const size_t at = static_cast<size_t>(b) * block * d;
-    Call("flash_block_bf16",
-         {q.data(), &k[at], &v[at], state.data(), scratch.data()},
+    Call("flash_scores_bf16", {q.data(), &k[at], p.data(), state.data()},
          {rows, block, d, b, keys});
+    Call("flash_values", {p.data(), &v[at], state.data()}, {rows, block, d, b});
   }
   Bf16s out(static_cast<size_t>(rows) * d);
   Call("flash_finish_bf16", {state.data(), out.data()}, {rows, d});
@@ -361,9 +360,9 @@ TEST(NpuKernels, K5FlashBf16EqualsExactAttention) {
   // From flat rows to nearly one-hot ones; tails of 28, 12 and 1 keys.
   const Case cases[] = {{64, 1500, 64, 64, 1.0},
                         {64, 1500, 64, 32, 6.0},
-                        {8, 300, 64, 32, 20.0},
+                        {32, 300, 64, 32, 20.0},
                         {16, 65, 64, 64, 2.0},
-                        {8, 48, 32, 16, 3.0}};
+                        {16, 48, 32, 16, 3.0}};
   for (const Case& c : cases) {
     const Heads h = RandomHeads(c.rows, c.keys, c.d, c.spread, 40);
     const Agreement a = Agree(FlashBf16(h, c.rows, c.keys, c.d, c.block),
@@ -374,15 +373,46 @@ TEST(NpuKernels, K5FlashBf16EqualsExactAttention) {
 }
 
 TEST(NpuKernels, K5FlashBf16FollowsARisingMaximum) {
-  // Keys sorted so that every block's scores rise by more than the slack.
-  const int rows = 8, keys = 256, d = 64;
-  Heads h = RandomHeads(rows, keys, d, 1.0, 50);
-  for (int i = 0; i < rows; ++i) h.q[i * d] = 1.0;
-  for (int j = 0; j < keys; ++j) h.k[j * d] = NearestBf16(0) + j / 4 * 1.0;
-  const Agreement a =
-      Agree(FlashBf16(h, rows, keys, d, 32), ExactAttention(h, rows, keys, d));
-  EXPECT_GE(a.cosine, 0.9999);
-  EXPECT_LE(a.relative_rms, 0.01);
+  // Keys sorted so that every block's scores rise by more than the slack, in
+  // all rows or in some; the other rows keep their reference.
+  const int rows = 16, keys = 256, d = 64;
+  for (int every : {1, 3}) {
+    Heads h = RandomHeads(rows, keys, d, 1.0, 50);
+    for (int i = 0; i < rows; ++i) h.q[i * d] = i % every == 0 ? 1.0 : 0.0;
+    for (int j = 0; j < keys; ++j) h.k[j * d] = j * 4.0 - 300;
+    const Agreement a = Agree(FlashBf16(h, rows, keys, d, 32),
+                              ExactAttention(h, rows, keys, d));
+    EXPECT_GE(a.cosine, 0.9999) << every;
+    EXPECT_LE(a.relative_rms, 0.01) << every;
+  }
+}
+
+TEST(NpuKernels, K5FlashInt8TakesAnyScaleOfScores) {
+  // Scores of hardly anything, so that all keys count alike, and of hundreds.
+  const int rows = 16, keys = 64, d = 64;
+  for (int shift : {20, 14, 11, 8}) {
+    Heads h;
+    auto q = RandomInt8s(rows * d, 90);
+    for (int8_t& x : q) x = static_cast<int8_t>(x / (shift < 10 ? 16 : 1));
+    const auto k = RandomInt8s(keys * d, 91);
+    for (int8_t x : q) h.q.push_back(std::ldexp(x, -shift));
+    for (int8_t x : k) h.k.push_back(x);
+    const Bf16s v = ToBf16s(RandomFloats(keys * d, 92));
+    h.v = FromBf16s(v);
+    const auto qb = ToBlocks(q, rows, d), kb = ToBlocks(k, keys, d);
+    const Bf16s vb = ToBlocks(v, keys, d);
+    std::vector<float> state(rows * (8 + d));
+    Bf16s p(rows * keys), out(rows * d);
+    Call("flash_scores_i8", {qb.data(), kb.data(), p.data(), state.data()},
+         {rows, keys, d, 0, keys, shift});
+    Call("flash_values", {p.data(), vb.data(), state.data()},
+         {rows, keys, d, 0});
+    Call("flash_finish_bf16", {state.data(), out.data()}, {rows, d});
+    const Agreement a = Agree(FromBf16s(FromBlocks(out, rows, d)),
+                              ExactAttention(h, rows, keys, d));
+    EXPECT_GE(a.cosine, 0.9999) << shift;
+    EXPECT_LE(a.relative_rms, 0.01) << shift;
+  }
 }
 
 TEST(NpuKernels, K5FlashInt8EqualsExactAttentionOfItsQuantisedInputs) {
@@ -397,13 +427,14 @@ TEST(NpuKernels, K5FlashInt8EqualsExactAttentionOfItsQuantisedInputs) {
   const auto qb = ToBlocks(q, rows, d);
   const auto kb = ToBlocks(k, 320, d);
   const Bf16s vb = ToBlocks(v, 320, d);
-  std::vector<float> state(rows * (8 + d)), scratch(12 * block);
-  Call("flash_start", {state.data()}, {rows, d});
+  std::vector<float> state(rows * (8 + d));
+  Bf16s p(rows * block);
   for (int b = 0; b < 5; ++b) {
     const size_t at = static_cast<size_t>(b) * block * d;
-    Call("flash_block_i8",
-         {qb.data(), &kb[at], &vb[at], state.data(), scratch.data()},
+    Call("flash_scores_i8", {qb.data(), &kb[at], p.data(), state.data()},
          {rows, block, d, b, keys, shift});
+    Call("flash_values", {p.data(), &vb[at], state.data()},
+         {rows, block, d, b});
   }
   Bf16s out(rows * d);
   Call("flash_finish_bf16", {state.data(), out.data()}, {rows, d});
@@ -412,8 +443,8 @@ TEST(NpuKernels, K5FlashInt8EqualsExactAttentionOfItsQuantisedInputs) {
   EXPECT_GE(a.cosine, 0.9999);
   EXPECT_LE(a.relative_rms, 0.01);
   // The int8 way out is the same values, rounded: of V that was made larger.
-  for (size_t i = static_cast<size_t>(rows) * 8; i < state.size(); ++i)
-    state[i] *= 32;
+  for (size_t i = static_cast<size_t>(rows) * 4; i < state.size(); ++i)
+    if ((i - rows * 4) % (16 + d * 4) >= 16) state[i] *= 32;
   std::vector<int8_t> bytes(rows * d);
   Call("flash_finish_i8", {state.data(), bytes.data()}, {rows, d});
   for (int i = 0; i < rows * d; ++i) {
@@ -469,7 +500,8 @@ TEST(NpuKernels, EpiloguesByArgumentAreTheEpilogues) {
               run("finish_bf16_residual", sums.data(), {m, n, gelu}, true));
   }
   std::vector<float> stats(m * 16);
-  Call("layer_norm_stats", {residual.data(), stats.data()}, {m, n, 0, 1, n});
+  Call("layer_norm_stats", {residual.data(), stats.data()},
+       {m, n, 0, 1, std::bit_cast<int32_t>(1.0F / n)});
   for (int to_i8 : {0, 1}) {
     Bf16s want(size), got = residual;
     Call(to_i8 != 0 ? "layer_norm_apply_i8" : "layer_norm_apply_bf16",

@@ -5,321 +5,385 @@
 //
 // Q, K, V and the output have the activations' layout, [rows/4][d/8][4][8] of
 // one head. Scores are logarithms to base 2: whoever makes Q folds log2(e) /
-// sqrt(d) into it, so no score is multiplied here. int8: Q and K are int8 whose
-// scales multiply to a power of two, so that score = (Q K^T) 2^-shift; V,
-// probabilities and the output stay bf16.
+// sqrt(d) into it, so no score is multiplied here; all are below 2^14. int8: Q
+// and K are int8 whose scales multiply to a power of two, so that score = (Q
+// K^T) 2^-shift, shift 8 to 20; V, probabilities and the output stay bf16.
 //
-// state, f32: reference [rows/4][16], sum [rows/4][16], output
-// [rows/4][d/4][4][4]; a row's reference and sum stand in four lanes each, as
-// its outputs do. rows * (8 + d) floats.
-// scratch, f32: 12 * keys floats: scores of 8 rows, then their probabilities.
+// flash_scores_* turns a block of keys into probabilities, flash_values adds
+// them times V: K is free for the next keys while V is at work. rows of 16,
+// keys of 16, d of 16.
 //
-// The reference is a whole number at or above the row's maximum so far, and
-// moves only when a score rises more than 8 above it: a probability may reach
-// 2^8, which bf16 holds as well as 1, and almost no block has to rescale the
-// output (a published trick of attention kernels; exact but for rounding).
+// state: base i32 [rows/4][16], then f32 [rows/4][1 + d/4][4][4], a row's sum
+// and its outputs; base and sum stand in four lanes each. rows * (8 + d) words.
+// Block 0 finds nothing there.
+// p: [rows/4][keys/8][4][8], first the scores as 16-bit numbers, then in their
+// place the bf16 probabilities.
+//
+// A score counts in steps of 2^-8 from a whole number, its row's reference; 32
+// of them are one vector, where floats are two. The whole part of a number and
+// the exponent of the probability then are the same bits, and a quadratic of
+// the fraction gives the mantissa. What is further below than 2^-127 saturates
+// at zero.
+//
+// The reference is at or above the row's maximum when it is set and moves only
+// when a score rises more than 2^kSlack above it: bf16 and f32 hold large
+// probabilities as well as small ones, so hardly any block rescales the output
+// (a published trick of attention kernels; exact but for rounding).
 #include "npu/kernels/device.h"
 #include "npu/kernels/elementary.h"
 
 namespace sotto::npu {
 namespace {
 
-// What no score is below; finite, so that differences stay finite.
-inline constexpr float kMasked = -100000.0F;
-inline constexpr float kSlack = 8.0F;
+using Steps = vec::vector<int16_t, 32>;  // scores of 4 rows, 8 keys
+using Totals = vec::accum<vec::acc32, 32>;
+
+inline constexpr int kStepBits = 8;
+// Sums of 1500 probabilities up to 2^64 times V stay far inside f32.
+inline constexpr int kSlack = 64;
+// A float plus 1.5 * 2^23 has its value as a whole number in its low bits, plus
+// 1.5 * 2^15 in steps of 2^-8.
+inline constexpr float kRoundSteps = kRound / (1 << kStepBits);
+inline constexpr int32_t kRoundStepsBits = kRoundBits - (kStepBits << 23);
+
+SOTTO_INLINE Steps Steps32(int16_t x) { return vec::broadcast<int16_t, 32>(x); }
+SOTTO_INLINE Totals Totals32(int32_t x) {
+  return Totals(vec::broadcast<int32_t, 32>(x));
+}
+SOTTO_INLINE Words Word16(int32_t x) { return vec::broadcast<int32_t, 16>(x); }
 
 // The maximum of each row of a 4x4 block, in all its four lanes.
-SOTTO_INLINE Floats RowMaximum(const Floats& v) {
+SOTTO_INLINE Words RowMaximum(const Words& v) {
   const auto [even, odd] = vec::interleave_unzip<1>(v, v);
-  const Floats pairs = vec::max(even, odd);
+  const Words pairs = vec::max(even, odd);
   const auto [first, second] = vec::interleave_unzip<1>(pairs, pairs);
   return vec::transpose<4, 4>(vec::max(first, second));
 }
 
-// Whole numbers at or above x.
-SOTTO_INLINE Floats RoundUp(const Floats& x) {
-  const Floats nearest =
-      vec::sub(vec::add(x, Float16(kRound)), Float16(kRound));
-  return vec::select(nearest, vec::add(nearest, Float16(1.0F)),
-                     vec::lt(nearest, x));
-}
-
+// base: what is added to a row's sums so that, after a shift, they count in
+// steps from one above its reference: offset - (reference + 1) * 2^bits.
 struct State {
-  float* reference;
-  float* sum;
-  float* out;
+  int32_t* base;
+  float* sums;
   int d;
 
   SOTTO_INLINE State(float* state, int rows, int d_model)
-      : reference(state),
-        sum(state + rows * 4),
-        out(state + rows * 8),
+      : base(reinterpret_cast<int32_t*>(state)),
+        sums(state + rows * 4),
         d(d_model) {}
 
-  SOTTO_INLINE Floats Reference(int block) const {
-    return vec::load_v<16>(reference + block * 16);
+  SOTTO_INLINE int Stride() const { return (d / 4 + 1) * 16; }
+  SOTTO_INLINE float* Sum(int block) const { return sums + block * Stride(); }
+  SOTTO_INLINE float* Out(int block) const { return Sum(block) + 16; }
+
+  SOTTO_INLINE Totals Base(int block) const {
+    const Words four = vec::load_v<16>(base + block * 16);
+    const auto [low, high] = vec::interleave_zip<4>(four, four);
+    return Totals(vec::concat(low, high));
   }
-  // Whether a score of four rows is more than kSlack above their reference.
-  // `best`: of each lane, `offset` too high. A row's reference stands in all
-  // its lanes, so any lane can tell.
-  SOTTO_INLINE bool Passed(int block, const Floats& best,
-                           const Floats& offset) const {
-    const vec::mask<16> low = vec::lt(
-        vec::add(Reference(block), vec::add(offset, Float16(kSlack))), best);
-    return !low.empty();
+  // Sets the reference of four rows, whose greatest scores, in whole numbers,
+  // are `best`; but in the first block only where that is near kSlack above it.
+  SOTTO_INLINE void Move(int block, const Steps& best, int32_t offset, int bits,
+                         bool first) const {
+    const auto wide = Totals(best).to_vector<int32_t>();
+    const auto [left, right] =
+        vec::interleave_unzip<4>(wide.extract<16>(0), wide.extract<16>(1));
+    // The reference and one: it is to be above the score, which is rounded.
+    const Words top = vec::add(RowMaximum(vec::max(left, right)), Word16(2));
+    const Words next = vec::sub(Word16(offset),
+                                vec::upshift(top, static_cast<unsigned>(bits)));
+    int32_t* at = base + block * 16;
+    if (first) {
+      vec::store_v(at, next);
+      return;
+    }
+    const Words old = vec::load_v<16>(at);
+    const Words now = vec::select(
+        old, next, vec::lt(next, vec::sub(old, Word16(kSlack << bits))));
+    vec::store_v(at, now);
+    const Words power =
+        vec::downshift(vec::sub(now, old), static_cast<unsigned>(bits));
+    Rescale(block, vec::upshift(vec::max(power, Word16(-126)), 23));
   }
-  // Moves four rows' reference so that it is no more than kSlack below `best`
-  // and rescales what has been summed.
-  SOTTO_INLINE Floats Advance(int block, const Floats& best) const {
-    const Floats old = Reference(block);
-    const vec::mask<16> low = vec::lt(vec::add(old, Float16(kSlack)), best);
-    const Floats next = vec::select(old, RoundUp(best), low);
-    vec::store_v(reference + block * 16, next);
-    const TwoParts factor =
-        SplitTwo(Exp2(vec::max(vec::sub(old, next), Float16(-126.0F))));
-    const Floats zero = Float16(0.0F);
-    const auto scale = [&](float* p) {
-      vec::store_v(
-          p, Result(MacTwo(Sums(zero), SplitTwo(vec::load_v<16>(p)), factor)));
-    };
-    scale(sum + block * 16);
-    for (int j = 0; j < d / 4; ++j) scale(out + (block * (d / 4) + j) * 16);
-    return next;
+  // Times a power of two: `exponent` is added to the floats' own.
+  SOTTO_INLINE void Rescale(int block, const Words& exponent) const {
+    float* p = Sum(block);
+    for (int j = 0; j < Stride(); j += 16) {
+      const Words bits = vec::load_v<16>(p + j).cast_to<int32_t>();
+      const Words own = vec::bit_and(bits, Word16(0x7F800000));
+      const Words scaled =
+          vec::select(Word16(0), vec::add(bits, exponent),
+                      vec::gt(vec::add(own, exponent), Word16(0)));
+      vec::store_v(p + j, scaled.cast_to<float>());
+    }
   }
 };
 
-SOTTO_INLINE void flash_start_body(float* state, int rows, int d) {
-  const State s(state, rows, d);
-  for (int i = 0; i < rows / 4; ++i) {
-    vec::store_v(s.reference + i * 16, Float16(kMasked));
-    vec::store_v(s.sum + i * 16, Float16(0.0F));
-  }
-  for (int i = 0; i < rows * d; i += 16) {
-    vec::store_v(s.out + i, Float16(0.0F));
-  }
-}
+// --- scores -----------------------------------------------------------------
+//
+// Tile(i, j, whole, c): sums of rows 4 i to 4 i + 15 with keys 8 j to 8 j + 15,
+// as numbers that need `offset` and Shift() to count in steps, or, `whole`, in
+// whole numbers.
 
-// Lanes of a block of `width` keys starting at `key` that are past the last
-// valid one.
-template <int kWidth>
-SOTTO_INLINE Floats MaskTail(const Floats& s, int key, int valid) {
-  if (key + kWidth <= valid) return s;
-  Words lane = vec::zeros<int32_t, 16>();
-  for (unsigned i = 0; i < 16; ++i) {
-    lane.set(static_cast<int32_t>(i % kWidth), i);
-  }
-  const Words limit = vec::broadcast<int32_t, 16>(valid - key - 1);
-  return vec::select(s, Float16(kMasked), vec::gt(lane, limit));
-}
+// Two blocks of four keys each, as floats that hold steps, to one of eight.
+struct Bf16Scores {
+  const bf16* q;
+  const bf16* k;
+  int d_blocks;
 
-// Scores of 8 rows with all keys of the block, in 4x4 blocks; returns the
-// maximum of each lane.
-struct Maxima {
-  Floats low, high;  // rows 0 to 3, rows 4 to 7
-};
-SOTTO_INLINE Maxima ScoresBf16(const bf16* q, const bf16* k, float* scores,
-                               int keys, int d, int key0, int valid) {
-  using Mmul = vec::mmul<4, 8, 4, bf16, bf16>;
-  const int d_blocks = d / 8;
-  Maxima best = {Float16(kMasked), Float16(kMasked)};
-  for (int j = 0; j < keys / 4; j += 4) {
-    Mmul c[2][4];
+  SOTTO_INLINE int Bits() const { return kStepBits; }
+  SOTTO_INLINE int Shift(bool) const { return 0; }
+  SOTTO_INLINE int32_t Offset(bool whole) const {
+    return whole ? -kRoundBits : -kRoundStepsBits;
+  }
+  SOTTO_INLINE void Tile(int i, int j, bool whole, Totals (&out)[4][2]) const {
+    using Mmul = vec::mmul<4, 8, 4, bf16, bf16>;
+    Mmul c[4][4];
     for (int l = 0; l < d_blocks; ++l) {
-      const auto x0 = vec::load_v<32>(q + l * 32);
-      const auto x1 = vec::load_v<32>(q + (d_blocks + l) * 32);
+      vec::vector<bf16, 32> x[4];
+      for (int r = 0; r < 4; ++r)
+        x[r] = vec::load_v<32>(q + ((i + r) * d_blocks + l) * 32);
       for (int b = 0; b < 4; ++b) {
         const auto y = vec::transpose<4, 8>(
-            vec::load_v<32>(k + ((j + b) * d_blocks + l) * 32));
-        if (l == 0) {
-          c[0][b].mul(x0, y);
-          c[1][b].mul(x1, y);
-        } else {
-          c[0][b].mac(x0, y);
-          c[1][b].mac(x1, y);
+            vec::load_v<32>(k + ((2 * j + b) * d_blocks + l) * 32));
+        for (int r = 0; r < 4; ++r) {
+          if (l == 0)
+            c[r][b].mul(x[r], y);
+          else
+            c[r][b].mac(x[r], y);
         }
       }
     }
-    for (int b = 0; b < 4; ++b) {
-      const int key = key0 + (j + b) * 4;
-      const Floats s0 = MaskTail<4>(c[0][b].to_vector<float>(), key, valid);
-      const Floats s1 = MaskTail<4>(c[1][b].to_vector<float>(), key, valid);
-      best = {vec::max(best.low, s0), vec::max(best.high, s1)};
-      vec::store_v(scores + (j + b) * 16, s0);
-      vec::store_v(scores + (keys / 4 + j + b) * 16, s1);
+    const Floats magic = Float16(whole ? kRound : kRoundSteps);
+    for (int r = 0; r < 4; ++r) {
+      for (int b = 0; b < 2; ++b) {
+        const auto numbers = [&](int at) SOTTO_INLINE_LAMBDA {
+          return vec::add(c[r][at].template to_vector<float>(), magic)
+              .template cast_to<int32_t>();
+        };
+        const auto [low, high] =
+            vec::interleave_zip<4>(numbers(2 * b), numbers(2 * b + 1));
+        out[r][b] = Totals(vec::concat(low, high));
+      }
     }
   }
-  return best;
-}
-
-// int8 scores become floats by standing in the low bits of 1.5 * 2^(23-shift),
-// and stay that much too high: all that follows takes it off exactly. Stored as
-// 4x4 blocks too.
-SOTTO_INLINE int32_t OffsetBits(int shift) {
-  return kRoundBits - (shift << 23);
-}
-struct IntScale {
-  int32_t bits;
-  SOTTO_INLINE explicit IntScale(int shift) : bits(OffsetBits(shift)) {}
-  SOTTO_INLINE Floats Of(const Words& sums) const {
-    return vec::add(sums, vec::broadcast<int32_t, 16>(bits)).cast_to<float>();
-  }
 };
-SOTTO_INLINE Maxima ScoresI8(const int8_t* q, const int8_t* k, float* scores,
-                             int keys, int d, int key0, int valid, int shift) {
-  using Mmul = vec::mmul<4, 8, 8, int8_t, int8_t>;
-  const int d_blocks = d / 8;
-  const IntScale scale(shift);
-  Maxima best = {Float16(kMasked), Float16(kMasked)};
-  for (int j = 0; j < keys / 8; j += 2) {
-    Mmul c[2][2];
+
+struct Int8Scores {
+  const int8_t* q;
+  const int8_t* k;
+  int d_blocks;
+  int shift;
+
+  SOTTO_INLINE int Bits() const { return shift; }
+  SOTTO_INLINE int Shift(bool whole) const {
+    return whole ? shift : shift - kStepBits;
+  }
+  SOTTO_INLINE int32_t Offset(bool) const { return 0; }
+  SOTTO_INLINE void Tile(int i, int j, bool, Totals (&out)[4][2]) const {
+    using Mmul = vec::mmul<4, 8, 8, int8_t, int8_t>;
+    Mmul c[4][2];
     for (int l = 0; l < d_blocks; ++l) {
-      const auto x0 = vec::load_v<32>(q + l * 32);
-      const auto x1 = vec::load_v<32>(q + (d_blocks + l) * 32);
+      vec::vector<int8_t, 32> x[4];
+      for (int r = 0; r < 4; ++r)
+        x[r] = vec::load_v<32>(q + ((i + r) * d_blocks + l) * 32);
       for (int b = 0; b < 2; ++b) {
         const int8_t* p = k + (2 * (j + b) * d_blocks + l) * 32;
         const auto y = vec::transpose<8, 8>(vec::concat(
             vec::load_v<32>(p), vec::load_v<32>(p + d_blocks * 32)));
-        if (l == 0) {
-          c[0][b].mul(x0, y);
-          c[1][b].mul(x1, y);
-        } else {
-          c[0][b].mac(x0, y);
-          c[1][b].mac(x1, y);
+        for (int r = 0; r < 4; ++r) {
+          if (l == 0)
+            c[r][b].mul(x[r], y);
+          else
+            c[r][b].mac(x[r], y);
         }
       }
     }
-    for (int b = 0; b < 2; ++b) {
-      for (int r = 0; r < 2; ++r) {
-        // A 4x8 block of sums to two 4x4 blocks of scores.
-        const auto sums = c[r][b].to_vector<int32_t>();
-        const auto [left, right] =
-            vec::interleave_unzip<4>(sums.extract<16>(0), sums.extract<16>(1));
-        const int key = key0 + (j + b) * 8;
-        const Floats s0 = MaskTail<4>(scale.Of(left), key, valid);
-        const Floats s1 = MaskTail<4>(scale.Of(right), key + 4, valid);
-        Floats& row = r == 0 ? best.low : best.high;
-        row = vec::max(row, vec::max(s0, s1));
-        float* p = scores + (r * (keys / 4) + 2 * (j + b)) * 16;
-        vec::store_v(p, s0);
-        vec::store_v(p + 16, s1);
-      }
-    }
+    for (int r = 0; r < 4; ++r)
+      for (int b = 0; b < 2; ++b) out[r][b] = c[r][b].to_accum();
   }
-  return best;
-}
+};
 
-// Four rows' scores to probabilities, as blocks of 4 rows and 8 keys. The
-// scores are `offset` too high; it and the reference are whole numbers, so
-// nothing is rounded that would not be without it.
-SOTTO_INLINE void Probabilities(const float* scores, const Floats& reference,
-                                const Floats& offset, bf16* out, int keys) {
-  const Floats base = vec::add(reference, offset);
-  const Floats magic = vec::sub(Float16(kRound), base);
-  const Floats least = vec::sub(base, Float16(126.0F));
-  for (int j = 0; j < keys / 8; ++j) {
-    const Halves left = ToHalves(Exp2Probability(
-        vec::max(vec::load_v<16>(scores + j * 32), least), magic));
-    const Halves right = ToHalves(Exp2Probability(
-        vec::max(vec::load_v<16>(scores + j * 32 + 16), least), magic));
-    const auto [low, high] = vec::interleave_zip<4>(left, right);
-    vec::store_v(out + j * 32, vec::concat(low, high));
-  }
-}
+// A block of keys: its number, how many, and how many there are in all.
+struct Keys {
+  int block, keys, valid;
+  SOTTO_INLINE int Blocks() const { return keys / 8; }
+  SOTTO_INLINE bool EndInside() const { return (block + 1) * keys > valid; }
+};
 
-// Adds 8 rows' probabilities times V to the output, and their sum (a product
-// with ones) to the sum.
-SOTTO_INLINE void AddValues(const bf16* p, const bf16* v, const State& state,
-                            int block, int keys) {
-  using Mmul = vec::mmul<4, 8, 4, bf16, bf16>;
-  const int d = state.d;
-  const int key_blocks = keys / 8;
-  const bf16* p1 = p + key_blocks * 32;
-  const auto ones = vec::broadcast<bf16, 32>(vec::ToBf16(1.0F));
-  float* sum = state.sum + block * 16;
-  Mmul s0(vec::load_v<16>(sum));
-  Mmul s1(vec::load_v<16>(sum + 16));
-  for (int l = 0; l < key_blocks; ++l) {
-    s0.mac(vec::load_v<32>(p + l * 32), ones);
-    s1.mac(vec::load_v<32>(p1 + l * 32), ones);
-  }
-  vec::store_v(sum, s0.to_vector<float>());
-  vec::store_v(sum + 16, s1.to_vector<float>());
-  for (int j = 0; j < d / 8; j += 2) {
-    float* o0 = state.out + (block * (d / 4) + 2 * j) * 16;
-    float* o1 = o0 + d / 4 * 16;
-    Mmul c[2][4];
-    for (int b = 0; b < 4; ++b) {
-      c[0][b] = Mmul(vec::load_v<16>(o0 + b * 16));
-      c[1][b] = Mmul(vec::load_v<16>(o1 + b * 16));
-    }
-    for (int l = 0; l < key_blocks; ++l) {
-      const auto x0 = vec::load_v<32>(p + l * 32);
-      const auto x1 = vec::load_v<32>(p1 + l * 32);
-      for (int b = 0; b < 2; ++b) {
-        // Two blocks of 4 keys x 8 columns to two of 8 keys x 4 columns.
-        const bf16* at = v + (2 * l * (d / 8) + j + b) * 32;
-        const auto [left, right] = vec::interleave_unzip<4>(
-            vec::load_v<32>(at), vec::load_v<32>(at + d / 8 * 32));
-        c[0][2 * b].mac(x0, left);
-        c[0][2 * b + 1].mac(x0, right);
-        c[1][2 * b].mac(x1, left);
-        c[1][2 * b + 1].mac(x1, right);
-      }
-    }
-    for (int b = 0; b < 4; ++b) {
-      vec::store_v(o0 + b * 16, c[0][b].to_vector<float>());
-      vec::store_v(o1 + b * 16, c[1][b].to_vector<float>());
-    }
-  }
-}
-
+// 16 rows' scores; the greatest of each lane.
 template <typename Scores>
-SOTTO_INLINE void FlashBlock(const Scores& scores_of, float offset,
-                             const bf16* v, float* state_buffer, float* scratch,
-                             int rows, int keys, int d) {
+SOTTO_INLINE void Fill(const Scores& scores, const State& state,
+                       const Keys& keys, int i, bool whole, int16_t* u,
+                       Steps (&best)[4]) {
+  for (int r = 0; r < 4; ++r) best[r] = Steps32(INT16_MIN);
+  for (int j = 0; j < keys.Blocks(); j += 2) {
+    Totals c[4][2];
+    scores.Tile(i, j, whole, c);
+    for (int r = 0; r < 4; ++r) {
+      const Totals base =
+          whole ? Totals32(scores.Offset(true)) : state.Base(i + r);
+      for (int b = 0; b < 2; ++b) {
+        const Steps s = vec::add(c[r][b], base)
+                            .template to_vector<int16_t>(scores.Shift(whole));
+        best[r] = vec::max(best[r], s);
+        vec::store_v(u + ((i + r) * keys.Blocks() + j + b) * 32, s);
+      }
+    }
+  }
+}
+
+// The same where the last valid key is inside the block: those behind it get
+// the least score.
+SOTTO_INLINE void MaskTail(const Keys& keys, int i, int16_t* u,
+                           Steps (&best)[4]) {
+  Steps order = vec::zeros<int16_t, 32>();
+  for (unsigned lane = 0; lane < 32; ++lane)
+    order.set(static_cast<int16_t>(lane % 8), lane);
+  const Steps least = Steps32(INT16_MIN);
+  for (int r = 0; r < 4; ++r) {
+    best[r] = least;
+    for (int j = 0; j < keys.Blocks(); ++j) {
+      const int left = keys.valid - keys.block * keys.keys - j * 8;
+      const Steps room = Steps32(static_cast<int16_t>(left < 0   ? 0
+                                                      : left > 8 ? 8
+                                                                 : left));
+      int16_t* at = u + ((i + r) * keys.Blocks() + j) * 32;
+      const Steps s =
+          vec::select(least, vec::load_v<32>(at), vec::lt(order, room));
+      best[r] = vec::max(best[r], s);
+      vec::store_v(at, s);
+    }
+  }
+}
+
+SOTTO_INLINE bool Passed(const Steps (&best)[4]) {
+  const Steps all =
+      vec::max(vec::max(best[0], best[1]), vec::max(best[2], best[3]));
+  return !vec::lt(Steps32((kSlack - 1) << kStepBits), all).empty();
+}
+
+// 2^(s / 256 + 1) of each, as bf16: s plus 2^15, halved, has the exponent and,
+// for the mantissa, the fraction f; f (a + b f) makes 2^f of 1 + f, relative
+// error below 0.18 % before rounding. Six operations for 32 probabilities.
+SOTTO_INLINE void Probabilities(int16_t* u, int n) {
+  const Steps fraction = Steps32((1 << kStepBits) - 1);
+  // In units of 2^-15 of a mantissa's last bit, the slope's of 2^-23.
+  const Totals one = Totals32((1 << 29) + 7234);
+  const Totals linear = Totals32(-1435977);
+  for (int i = 0; i < n; i += 32) {
+    const Steps s = vec::load_v<32>(u + i);
+    const Steps f = vec::bit_and(s, fraction);
+    const Steps slope =
+        vec::mac(linear, f, Steps32(5525)).template to_vector<int16_t>(8);
+    const Totals bits = vec::mac(vec::mac(one, s, Steps32(1 << 14)), f, slope);
+    vec::store_v(u + i, bits.template to_vector<int16_t>(15));
+  }
+}
+
+// Of 16 rows at a time: the scores against the reference as it is, unless the
+// block is the first; where one has passed it, in whole numbers, which set it;
+// then again.
+template <typename Scores>
+SOTTO_INLINE void FlashScores(const Scores& scores, bf16* p,
+                              float* state_buffer, int rows, int d,
+                              const Keys& keys) {
   SetProductionModes();
   const State state(state_buffer, rows, d);
-  const Floats above = Float16(offset);
-  bf16* p = reinterpret_cast<bf16*>(scratch + 8 * keys);
-  for (int i = 0; i < rows / 4; i += 2) {
-    const Maxima best = scores_of(i, scratch);
-    Floats low = state.Reference(i);
-    Floats high = state.Reference(i + 1);
-    const bool low_passed = state.Passed(i, best.low, above);
-    const bool high_passed = state.Passed(i + 1, best.high, above);
-    if (low_passed || high_passed) {
-      if (low_passed)
-        low = state.Advance(i, vec::sub(RowMaximum(best.low), above));
-      if (high_passed)
-        high = state.Advance(i + 1, vec::sub(RowMaximum(best.high), above));
+  int16_t* u = reinterpret_cast<int16_t*>(p);
+  const bool first = keys.block == 0;
+  for (int i = 0; i < rows / 4; i += 4) {
+    for (int pass = first ? 1 : 0; pass < 3; ++pass) {
+      Steps best[4];
+      const bool whole = pass == 1;
+      Fill(scores, state, keys, i, whole, u, best);
+      if (keys.EndInside()) MaskTail(keys, i, u, best);
+      if (whole) {
+        // Through memory, the rows to come: a loop, not four times the code.
+        for (int r = 0; r < 4; ++r)
+          vec::store_v(u + (i + r) * keys.Blocks() * 32, best[r]);
+        for (int r = i; r < i + 4; ++r)
+          state.Move(r, vec::load_v<32>(u + r * keys.Blocks() * 32),
+                     scores.Offset(false), scores.Bits(), first);
+      } else if (!Passed(best)) {
+        break;
+      }
     }
-    Probabilities(scratch, low, above, p, keys);
-    Probabilities(scratch + 4 * keys, high, above, p + 4 * keys, keys);
-    AddValues(p, v, state, i, keys);
   }
+  Probabilities(u, rows * keys.keys);
+}
+SOTTO_INLINE void flash_scores_bf16_body(const bf16* q, const bf16* k, bf16* p,
+                                         float* state, int rows, int keys,
+                                         int d, int block, int valid) {
+  FlashScores(Bf16Scores{q, k, d / 8}, p, state, rows, d,
+              Keys{block, keys, valid});
+}
+SOTTO_INLINE void flash_scores_i8_body(const int8_t* q, const int8_t* k,
+                                       bf16* p, float* state, int rows,
+                                       int keys, int d, int block, int valid,
+                                       int shift) {
+  FlashScores(Int8Scores{q, k, d / 8, shift}, p, state, rows, d,
+              Keys{block, keys, valid});
 }
 
-SOTTO_INLINE void flash_block_bf16_body(const bf16* q, const bf16* k,
-                                        const bf16* v, float* state,
-                                        float* scratch, int rows, int keys,
-                                        int d, int block, int valid) {
-  FlashBlock(
-      [=](int i, float* scores) SOTTO_INLINE_LAMBDA {
-        return ScoresBf16(q + i * d * 4, k, scores, keys, d, block * keys,
-                          valid);
-      },
-      0.0F, v, state, scratch, rows, keys, d);
+// --- values -----------------------------------------------------------------
+
+SOTTO_INLINE Floats LoadUnless(bool first, const float* p) {
+  return first ? Float16(0.0F) : vec::load_v<16>(p);
 }
-SOTTO_INLINE void flash_block_i8_body(const int8_t* q, const int8_t* k,
-                                      const bf16* v, float* state,
-                                      float* scratch, int rows, int keys, int d,
-                                      int block, int valid, int shift) {
-  FlashBlock(
-      [=](int i, float* scores) SOTTO_INLINE_LAMBDA {
-        return ScoresI8(q + i * d * 4, k, scores, keys, d, block * keys, valid,
-                        shift);
-      },
-      FloatOfBits(OffsetBits(shift)), v, state, scratch, rows, keys, d);
+
+// Adds 16 rows' probabilities to their sums: a product with ones.
+SOTTO_INLINE void AddSums(const bf16* p, const State& state, int i,
+                          int key_blocks, bool first) {
+  using Mmul = vec::mmul<4, 8, 4, bf16, bf16>;
+  const auto ones = vec::broadcast<bf16, 32>(vec::ToBf16(1.0F));
+  Mmul c[4];
+  for (int r = 0; r < 4; ++r) c[r] = Mmul(LoadUnless(first, state.Sum(i + r)));
+  for (int l = 0; l < key_blocks; ++l)
+    for (int r = 0; r < 4; ++r)
+      c[r].mac(vec::load_v<32>(p + (r * key_blocks + l) * 32), ones);
+  for (int r = 0; r < 4; ++r)
+    vec::store_v(state.Sum(i + r), c[r].to_vector<float>());
+}
+
+// 16 rows by 16 columns at a time: sixteen of the eighteen half accumulators.
+SOTTO_INLINE void flash_values_body(const bf16* p, const bf16* v,
+                                    float* state_buffer, int rows, int keys,
+                                    int d, int block) {
+  using Mmul = vec::mmul<4, 8, 4, bf16, bf16>;
+  const State state(state_buffer, rows, d);
+  const int key_blocks = keys / 8;
+  for (int i = 0; i < rows / 4; i += 4) {
+    const bf16* p0 = p + i * key_blocks * 32;
+    AddSums(p0, state, i, key_blocks, block == 0);
+    for (int j = 0; j < d / 8; j += 2) {
+      float* out = state.Out(i) + 2 * j * 16;
+      Mmul c[4][4];
+      for (int r = 0; r < 4; ++r)
+        for (int b = 0; b < 4; ++b)
+          c[r][b] =
+              Mmul(LoadUnless(block == 0, out + r * state.Stride() + b * 16));
+      for (int l = 0; l < key_blocks; ++l) {
+        vec::vector<bf16, 32> x[4];
+        for (int r = 0; r < 4; ++r)
+          x[r] = vec::load_v<32>(p0 + (r * key_blocks + l) * 32);
+        for (int b = 0; b < 2; ++b) {
+          // Two blocks of 4 keys x 8 columns to two of 8 keys x 4 columns.
+          const bf16* at = v + (2 * l * (d / 8) + j + b) * 32;
+          const auto [left, right] = vec::interleave_unzip<4>(
+              vec::load_v<32>(at), vec::load_v<32>(at + d / 8 * 32));
+          for (int r = 0; r < 4; ++r) {
+            c[r][2 * b].mac(x[r], left);
+            c[r][2 * b + 1].mac(x[r], right);
+          }
+        }
+      }
+      for (int r = 0; r < 4; ++r)
+        for (int b = 0; b < 4; ++b)
+          vec::store_v(out + r * state.Stride() + b * 16,
+                       c[r][b].to_vector<float>());
+    }
+  }
 }
 
 // The output divided by the sum, 4x4 blocks zipped to 4x8.
@@ -328,7 +392,7 @@ struct Finished {
 };
 SOTTO_INLINE Finished FinishBlock(const State& state, int i, int j,
                                   const TwoParts& inverse) {
-  const float* p = state.out + (i * (state.d / 4) + 2 * j) * 16;
+  const float* p = state.Out(i) + 2 * j * 16;
   const Sums zero(Float16(0.0F));
   const Floats a = Result(MacTwo(zero, SplitTwo(vec::load_v<16>(p)), inverse));
   const Floats b =
@@ -342,7 +406,7 @@ SOTTO_INLINE void flash_finish_bf16_body(const float* state_buffer, bf16* out,
   const State state(const_cast<float*>(state_buffer), rows, d);
   for (int i = 0; i < rows / 4; ++i) {
     const TwoParts inverse =
-        SplitTwo(Reciprocal(vec::load_v<16>(state.sum + i * 16)));
+        SplitTwo(ReciprocalTwo(vec::load_v<16>(state.Sum(i))));
     for (int j = 0; j < d / 8; ++j) {
       const Finished v = FinishBlock(state, i, j, inverse);
       vec::store_v(out + (i * (d / 8) + j) * 32,
@@ -357,7 +421,7 @@ SOTTO_INLINE void flash_finish_i8_body(const float* state_buffer, int8_t* out,
   const State state(const_cast<float*>(state_buffer), rows, d);
   for (int i = 0; i < rows / 4; ++i) {
     const TwoParts inverse =
-        SplitTwo(Reciprocal(vec::load_v<16>(state.sum + i * 16)));
+        SplitTwo(ReciprocalTwo(vec::load_v<16>(state.Sum(i))));
     for (int j = 0; j < d / 8; ++j) {
       const Finished v = FinishBlock(state, i, j, inverse);
       vec::store_v(out + (i * (d / 8) + j) * 32,
@@ -371,18 +435,20 @@ SOTTO_INLINE void flash_finish_i8_body(const float* state_buffer, int8_t* out,
 
 using namespace sotto::npu;  // NOLINT: the symbols below are the device's
 
-SOTTO_KERNEL(flash_start, (float* state, int32_t rows, int32_t d),
-             (state, rows, d))
-SOTTO_KERNEL(flash_block_bf16,
-             (const vec::bf16* q, const vec::bf16* k, const vec::bf16* v,
-              float* state, float* scratch, int32_t rows, int32_t keys,
-              int32_t d, int32_t block, int32_t valid),
-             (q, k, v, state, scratch, rows, keys, d, block, valid))
-SOTTO_KERNEL(flash_block_i8,
-             (const int8_t* q, const int8_t* k, const vec::bf16* v,
-              float* state, float* scratch, int32_t rows, int32_t keys,
-              int32_t d, int32_t block, int32_t valid, int32_t shift),
-             (q, k, v, state, scratch, rows, keys, d, block, valid, shift))
+SOTTO_KERNEL(flash_scores_bf16,
+             (const vec::bf16* q, const vec::bf16* k, vec::bf16* p,
+              float* state, int32_t rows, int32_t keys, int32_t d,
+              int32_t block, int32_t valid),
+             (q, k, p, state, rows, keys, d, block, valid))
+SOTTO_KERNEL(flash_scores_i8,
+             (const int8_t* q, const int8_t* k, vec::bf16* p, float* state,
+              int32_t rows, int32_t keys, int32_t d, int32_t block,
+              int32_t valid, int32_t shift),
+             (q, k, p, state, rows, keys, d, block, valid, shift))
+SOTTO_KERNEL(flash_values,
+             (const vec::bf16* p, const vec::bf16* v, float* state,
+              int32_t rows, int32_t keys, int32_t d, int32_t block),
+             (p, v, state, rows, keys, d, block))
 SOTTO_KERNEL(flash_finish_bf16,
              (const float* state, vec::bf16* out, int32_t rows, int32_t d),
              (state, out, rows, d))

@@ -27,6 +27,7 @@ struct LoopCost {
   double vmul_bf16 = 0;   // element-wise, 16 lanes
   double vector_ops = 0;  // adds, compares, shifts, selects, conversions
   double shuffles = 0;    // vector permutes, broadcasts, extracts
+  double narrows = 0;     // shift, round, saturate to a register: store slot
   double loads = 0;       // 256 bit
   double stores = 0;      // 256 bit
   double scalar_ops = 0;  // scalar add, compare, move, address

@@ -125,19 +125,19 @@ SOTTO_INLINE void layer_norm_i8_body(const bf16* x, const float* params,
   LayerNorm(x, params, AffineI8{out}, rows, width);
 }
 
-// Streaming: chunks of `width` columns of `total`, sums and sums of squares on
-// the way; the last chunk, number `steps` - 1, leaves means and 1 / sigma in
-// their place. Chunks of zeros beyond `total` change nothing. Squares of
-// bf16 are exact; their f32 sum loses (mean / sigma)^2 bits' worth, which for
-// Whisper's activations is nothing.
+// Streaming: chunks of `width` columns of all, `inverse` of their number, sums
+// and sums of squares on the way; the last chunk, number `steps` - 1, leaves
+// means and 1 / sigma in their place. Chunks of zeros behind them change
+// nothing. Squares of bf16 are exact; their f32 sum loses (mean / sigma)^2
+// bits' worth, which for Whisper's activations is nothing.
 //
 // stats, f32: [rows/4][2][32].
 SOTTO_INLINE void layer_norm_stats_body(const bf16* x, float* stats, int rows,
                                         int width, int step, int steps,
-                                        int total) {
+                                        int inverse) {
   SetProductionModes();
   const bool last = step + 1 == steps;
-  const Floats per_element = Reciprocal(Float16(static_cast<float>(total)));
+  const Floats per_element = Float16(FloatOfBits(inverse));
   for (int i = 0; i < rows / 4; ++i) {
     float* s = stats + i * 64;
     const Halves one = Half16(1.0F);
@@ -325,8 +325,9 @@ SOTTO_SMALL_KERNEL(layer_norm_i8,
                    (x, params, out, rows, width))
 SOTTO_SMALL_KERNEL(layer_norm_stats,
                    (const vec::bf16* x, float* stats, int32_t rows,
-                    int32_t width, int32_t step, int32_t steps, int32_t total),
-                   (x, stats, rows, width, step, steps, total))
+                    int32_t width, int32_t step, int32_t steps,
+                    int32_t inverse),
+                   (x, stats, rows, width, step, steps, inverse))
 SOTTO_SMALL_KERNEL(layer_norm_apply_bf16,
                    (const vec::bf16* x, const float* stats, const float* params,
                     vec::bf16* out, int32_t rows, int32_t width),

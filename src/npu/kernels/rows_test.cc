@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -246,7 +247,8 @@ Bf16s StreamedNorm(const NormCase& c, int chunk) {
   for (int step = 0; step < c.width / chunk; ++step) {
     const Bf16s tile = columns(step);
     Call("layer_norm_stats", {tile.data(), stats.data()},
-         {c.rows, chunk, step, c.width / chunk, c.width});
+         {c.rows, chunk, step, c.width / chunk,
+          std::bit_cast<int32_t>(1.0F / static_cast<float>(c.width))});
   }
   Bf16s out(c.x.size());
   for (int step = 0; step < c.width / chunk; ++step) {
@@ -299,7 +301,8 @@ TEST(NpuKernels, K11LayerNormToInt8RoundsTheSameValues) {
                 0.5 + 0.001);
   }
   std::vector<float> stats(8 * 16);
-  Call("layer_norm_stats", {x.data(), stats.data()}, {8, 512, 0, 1, 512});
+  Call("layer_norm_stats", {x.data(), stats.data()},
+       {8, 512, 0, 1, std::bit_cast<int32_t>(1.0F / 512)});
   std::vector<int8_t> applied(x.size());
   Call("layer_norm_apply_i8",
        {x.data(), stats.data(), c.params.data(), applied.data()}, {8, 512});

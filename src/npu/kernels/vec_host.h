@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -178,6 +179,13 @@ class vector {
         &value.native, sizeof(value.native));
     return *this;
   }
+  // As often after each other as M has room for.
+  template <unsigned M>
+  SOTTO_INLINE vector<T, M> grow_replicate() const {
+    vector<T, M> out;
+    for (unsigned part = 0; part < M / N; ++part) out.insert(part, *this);
+    return out;
+  }
   // The same bits as lanes of another type.
   template <typename U>
   SOTTO_INLINE vector<U, N * sizeof(T) / sizeof(U)> cast_to() const {
@@ -199,31 +207,36 @@ struct acc64 {
   using Lane = int64_t;
 };
 
-// shift-round-saturate of the low N lanes of an integer accumulator.
+// shift-round-saturate of an integer accumulator's N lanes, `shift` from 0 to
+// the lanes' bits less one. What is cut off is rounded by itself, so nothing
+// overflows at the lanes' own width.
 template <typename T, typename Lane, unsigned N>
 SOTTO_INLINE NativeVector<T, N> ShiftRoundSaturate(NativeVector<Lane, N> value,
                                                    int shift) {
-  using Wide = NativeVector<int64_t, N>;
-  Wide wide = __builtin_convertvector(value, Wide);
+  static_assert(std::is_signed_v<T> && sizeof(T) <= sizeof(Lane));
+  using Wide = NativeVector<Lane, N>;
   if (shift > 0) {
-    const Wide half = (wide ^ wide) + (int64_t{1} << (shift - 1));
-    const Wide addend = RoundingAddend<Wide>(
-        control.rounding, half, (wide >> 63) & 1, (wide >> shift) & 1);
-    wide = (wide + addend) >> shift;
-  } else if (shift < 0) {
-    wide = wide << -shift;
+    const Lane unit = Lane{1} << (shift - 1);
+    const Wide kept = value >> shift;
+    const Wide cut = value & (unit + (unit - 1));
+    const Wide half = (value ^ value) + unit;
+    const Wide addend =
+        RoundingAddend<Wide>(control.rounding, half,
+                             (value >> (8 * sizeof(Lane) - 1)) & 1, kept & 1);
+    // cut + addend is at most 2^(shift + 1) - 2: one bit more than cut.
+    using Bits = NativeVector<std::make_unsigned_t<Lane>, N>;
+    const Bits carried = __builtin_convertvector(cut, Bits) +
+                         __builtin_convertvector(addend, Bits);
+    value = kept + __builtin_convertvector(carried >> shift, Wide);
   }
   if (control.saturation == saturation_mode::saturate) {
-    constexpr int64_t kBits = 8 * sizeof(T);
-    constexpr int64_t kMax = std::is_signed_v<T>
-                                 ? (int64_t{1} << (kBits - 1)) - 1
-                                 : (int64_t{1} << kBits) - 1;
-    constexpr int64_t kMin =
-        std::is_signed_v<T> ? -(int64_t{1} << (kBits - 1)) : 0;
-    wide = wide > kMax ? (wide ^ wide) + kMax : wide;
-    wide = wide < kMin ? (wide ^ wide) + kMin : wide;
+    const Wide zero = value ^ value;
+    const Wide most = zero + Lane{std::numeric_limits<T>::max()};
+    const Wide least = zero + Lane{std::numeric_limits<T>::min()};
+    value = value > most ? most : value;
+    value = value < least ? least : value;
   }
-  return __builtin_convertvector(wide, NativeVector<T, N>);
+  return __builtin_convertvector(value, NativeVector<T, N>);
 }
 
 template <typename Tag, unsigned N>

@@ -128,9 +128,12 @@ SOTTO_VEC_COMPARE(eq, ==)
 template <typename T, unsigned N>
 SOTTO_INLINE vector<T, N> select(const vector<T, N>& a, const vector<T, N>& b,
                                  const mask<N>& m) {
-  static_assert(sizeof(T) == 4, "the emulation selects 32-bit lanes only");
+  static_assert(sizeof(T) <= 4 && !std::is_same_v<T, bf16>);
+  using Lane = std::conditional_t<sizeof(T) == 4, int32_t, int16_t>;
+  static_assert(sizeof(Lane) == sizeof(T), "of 16 or 32 bits");
+  const auto chosen = __builtin_convertvector(m.native, NativeVector<Lane, N>);
   vector<T, N> out;
-  out.native = m.native ? b.native : a.native;
+  out.native = chosen ? b.native : a.native;
   return out;
 }
 

@@ -44,12 +44,14 @@ int64_t RowCycles(const AttentionOperation& operation, int tile,
   const auto block = [&](int32_t number) {
     const int32_t ints[] = {tile,           tile, operation.width, number,
                             operation.keys, 8 /* shift, of int8 only */};
-    return Cycles(operation.int8 ? "flash_block_i8" : "flash_block_bf16",
-                  std::span(ints).first(operation.int8 ? 6 : 5), core);
+    return Cycles(operation.int8 ? "flash_scores_i8" : "flash_scores_bf16",
+                  std::span(ints).first(operation.int8 ? 6 : 5), core) +
+           Cycles("flash_values", std::span(ints).first(4), core);
   };
-  return Cycles("flash_start", edge, core) + block(0) +
-         (Blocks(operation.keys, tile) - 1) * block(1) +
-         Cycles("flash_finish_bf16", edge, core);
+  const auto blocks = static_cast<int32_t>(Blocks(operation.keys, tile));
+  int64_t cycles = Cycles("flash_finish_bf16", edge, core);
+  for (int32_t b = 0; b < blocks; ++b) cycles += block(b);
+  return cycles;
 }
 
 }  // namespace

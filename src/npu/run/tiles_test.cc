@@ -120,15 +120,15 @@ Halves InTiles(const Head& head, int tile) {
   Halves out;
   for (int from = 0; from < head.queries; from += tile) {
     Halves q = Block(head.q, head.queries, from, tile), rows(q.size());
-    std::vector<float> state(static_cast<size_t>(tile) * 72),
-        scratch(static_cast<size_t>(tile) * 12);
-    Call("flash_start", {state.data()}, {tile, 64});
+    std::vector<float> state(static_cast<size_t>(tile) * 72);
+    Halves p(static_cast<size_t>(tile) * static_cast<size_t>(tile));
     for (int b = 0; b * tile < head.keys; ++b) {
       Halves k = Block(head.k, head.keys, b * tile, tile);
       Halves v = Block(head.v, head.keys, b * tile, tile);
-      Call("flash_block_bf16",
-           {q.data(), k.data(), v.data(), state.data(), scratch.data()},
+      Call("flash_scores_bf16", {q.data(), k.data(), p.data(), state.data()},
            {tile, tile, 64, b, head.keys});
+      Call("flash_values", {p.data(), v.data(), state.data()},
+           {tile, tile, 64, b});
     }
     Call("flash_finish_bf16", {state.data(), rows.data()}, {tile, 64});
     for (int i = 0; i < tile && from + i < head.queries; ++i)

@@ -22,7 +22,8 @@ LoopCycles CyclesOf(const LoopCost& loop, const CoreParameters& core) {
   slot((loop.loads + loop.scalar_loads + core.lookup_lanes * loop.lookups) /
            core.load_ports,
        "load");
-  slot((loop.stores + loop.scalar_stores) / core.store_ports, "store");
+  slot((loop.stores + loop.scalar_stores + loop.narrows) / core.store_ports,
+       "store");
   slot(loop.scalar_ops + loop.scalar_muls, "scalar");
   const double accumulators = std::max(loop.accumulators, 1);
   slot((loop.vmac_int8 * core.int8_spacing +
