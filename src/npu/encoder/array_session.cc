@@ -2,38 +2,12 @@
 #include "npu/encoder/array_session.h"
 
 #include <cstring>
-#include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
 #include "npu/encoder/array_pack.h"
 
 namespace sotto::npu {
-namespace {
-
-// Which model the weights on the device are: all epilogues' parameters
-// (FNV-1a).
-uint64_t Fingerprint(const PackedEncoder& encoder) {
-  uint64_t hash = 14695981039346656037U;
-  const auto add = [&hash](const std::vector<float>& values) {
-    for (const float value : values) {
-      uint32_t bits = 0;
-      std::memcpy(&bits, &value, sizeof bits);
-      hash = (hash ^ bits) * 1099511628211U;
-    }
-  };
-  add(encoder.stem1.params);
-  add(encoder.stem2.params);
-  for (const PackedLayer& layer : encoder.layers)
-    for (const PackedMatrix* m :
-         {&layer.qkv, &layer.out, &layer.fc1, &layer.fc2})
-      add(m->params);
-  add(encoder.last);
-  return hash;
-}
-
-}  // namespace
 
 ArraySession::ArraySession(Context* context, ArrayLayout layout,
                            std::span<const uint32_t> instructions,
@@ -58,14 +32,13 @@ ArraySession::ArraySession(Context* context, ArrayLayout layout,
 }
 
 void ArraySession::Write(const PackedEncoder& encoder) {
-  const uint64_t model = Fingerprint(encoder);
-  if (model_ == model) return;
-  model_.reset();
+  if (holds_ == encoder.id) return;
+  holds_.reset();
   const sotto::Buffer weights = PackArrayWeights(layout_, encoder);
   HostBuffer& to = Data(ArrayBuffer::kWeights);
   std::memcpy(to.bytes().data(), weights.data(), weights.size());
   to.SyncToDevice();
-  model_ = model;
+  holds_ = encoder.id;
 }
 
 void ArraySession::Run(const PackedEncoder& encoder, const float* mel,

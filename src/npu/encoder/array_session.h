@@ -45,7 +45,7 @@ class ArraySession {
   std::chrono::milliseconds timeout_;  // 0: none
   std::unique_ptr<HostBuffer> instructions_;
   std::unique_ptr<HostBuffer> data_[4];
-  std::optional<uint64_t> model_;
+  std::optional<uint64_t> holds_;  // PackedEncoder::id of its weights
 };
 
 }  // namespace sotto::npu

@@ -6,14 +6,12 @@
 #include <optional>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
 #include "npu/encoder/array_design.h"
 #include "npu/encoder/array_session.h"
 #include "npu/host/doctor.h"
 #include "npu/host/raw_device.h"
-#include "npu/host/xrt_device.h"
 
 namespace sotto::npu {
 namespace {
@@ -105,15 +103,25 @@ class DeviceRunner : public EncoderRunner {
   mutable std::optional<Loaded> loaded_;
 };
 
-// This machine's NPU, opened once for as long as anybody uses it.
+// This machine's NPU, examined and opened once for as long as anybody uses it.
+// XRT and the driver are not examined: opening them says what is wrong.
 std::shared_ptr<SharedDevice> OpenNpu() {
   static std::mutex mutex;
   static std::weak_ptr<SharedDevice> open;
   const std::lock_guard lock(mutex);
   if (auto shared = open.lock()) return shared;
-  auto shared = std::make_shared<SharedDevice>(OpenThisNpu(*ThisSystem()));
-  open = shared;
-  return shared;
+  const auto system = ThisSystem();
+  for (const Finding& f : ExamineMachine(*system))
+    if (!f.ok)
+      Fail(ErrorCode::kUnsupported, "npu: {}: {}; see sotto doctor --npu",
+           f.detail, f.cause);
+  try {
+    auto shared = std::make_shared<SharedDevice>(OpenThisNpu(*system));
+    open = shared;
+    return shared;
+  } catch (const Error& error) {
+    Fail(ErrorCode::kUnsupported, "{}; see sotto doctor --npu", error.what());
+  }
 }
 
 }  // namespace
@@ -143,15 +151,6 @@ std::unique_ptr<EncoderRunner> MakeDeviceRunner(
 }
 
 std::unique_ptr<EncoderRunner> MakeDeviceRunner() {
-  const auto system = ThisSystem();
-  std::vector<Finding> found = ExamineMachine(*system);
-  for (Finding& f :
-       EitherWay(ExamineXrt(*system, FindXrtPlugin()), ExamineRaw(*system)))
-    found.push_back(std::move(f));
-  for (const Finding& f : found)
-    if (!f.ok)
-      Fail(ErrorCode::kUnsupported, "npu: {}: {}; see sotto doctor --npu",
-           f.detail, f.cause);
   return MakeDeviceRunner(OpenNpu());
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -328,6 +329,11 @@ PackedLayer Packer::Layer(int i) const {
 }
 
 }  // namespace
+
+uint64_t PackedEncoder::NextId() {
+  static std::atomic<uint64_t> next{1};
+  return next++;
+}
 
 size_t PackedEncoder::bytes() const {
   size_t total = positions.size() + last.size() * sizeof(float);

@@ -3,6 +3,7 @@
 // their type once.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,6 +50,9 @@ struct PackedLayer {
 };
 
 struct PackedEncoder {
+  // No other one of this process has it: a device knows by it whose weights it
+  // holds.
+  uint64_t id = NextId();
   EncoderShape shape;
   EncoderPrecision precision = EncoderPrecision::kBF16;
   PackedMatrix stem1, stem2;
@@ -57,6 +61,9 @@ struct PackedEncoder {
   PackedNorm last;
 
   size_t bytes() const;
+
+ private:
+  static uint64_t NextId();
 };
 
 // Reads the checkpoint's tensors by their canonical names (model/weights.h).

@@ -13,9 +13,12 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/error.h"
 #include "base/test_folder.h"
 #include "npu/host/mock_xrt.h"
+#include "npu/host/raw_device.h"
 #include "npu/host/test_program.h"
+#include "npu/host/xrt_device.h"
 #include "npu/txn.h"
 
 namespace sotto::npu {
@@ -151,6 +154,25 @@ TEST(Doctor, R3Xrt) {
   const Finding missing = ExamineXrt(system, "/nowhere/libsotto_xrt.so");
   EXPECT_FALSE(missing.ok);
   EXPECT_THAT(missing.detail, HasSubstr("/nowhere/libsotto_xrt.so"));
+}
+
+// Nothing is examined before: the failure of each way to open it is told.
+TEST(ThisNpu, SaysWhatIsWrongWithEachWay) {
+  FakeSystem system;
+  if (!FindXrtPlugin().empty() || std::filesystem::exists("/dev/accel/accel0"))
+    GTEST_SKIP() << "XRT or an NPU is here";
+  const auto error = [&]() -> std::string {
+    try {
+      OpenThisNpu(system);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(error(), HasSubstr("/dev/accel/accel0: No such file"));
+  EXPECT_THAT(error(), HasSubstr("with XRT: XRT's plug-in was not built"));
+  system.Remove(std::string(kPci) + "/accel");
+  EXPECT_THAT(error(), HasSubstr("plug-in was not built; and no node"));
 }
 
 class DoctorFiles : public testing::Test {

@@ -417,7 +417,11 @@ std::unique_ptr<Device> OpenThisNpu(const System& system) {
   if (node.empty())
     Fail(ErrorCode::kUnsupported, "npu: {}; and no node of amdxdna is there",
          no_xrt);
-  return OpenRawDevice(OpenNode(node));
+  try {
+    return OpenRawDevice(OpenNode(node));
+  } catch (const Error& error) {
+    Fail(ErrorCode::kDevice, "{}; with XRT: {}", error.what(), no_xrt);
+  }
 }
 
 }  // namespace sotto::npu
