@@ -180,15 +180,19 @@ def _linear(weights: Weights, name: str, rows: int, columns: int, bias=True, sca
     return Linear(weight, weights.get(name + ".bias", rows) * scale if bias else None)
 
 
-def _attention_linears(weights: Weights, name: str, width: int, heads: int):
-    # The head size of every Whisper is 64: the scale is 1/8, exact in any type.
-    scale = (width // heads) ** -0.5
-    return (
-        _linear(weights, name + ".q_proj", width, width, scale=scale),
-        _linear(weights, name + ".k_proj", width, width, bias=False),
-        _linear(weights, name + ".v_proj", width, width),
-        _linear(weights, name + ".out_proj", width, width),
-    )
+class Attention(nn.Module):
+    """The norm before an attention and its four products."""
+
+    def __init__(self, weights: Weights, name: str, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.head_size = heads, width // heads
+        self.norm = LayerNorm(weights, name + "_layer_norm", width)
+        # The head size of every Whisper is 64: the scale is 1/8, exact in any type.
+        scale = self.head_size**-0.5
+        self.q = _linear(weights, name + ".q_proj", width, width, scale=scale)
+        self.k = _linear(weights, name + ".k_proj", width, width, bias=False)
+        self.v = _linear(weights, name + ".v_proj", width, width)
+        self.out = _linear(weights, name + ".out_proj", width, width)
 
 
 class FeedForward(nn.Module):
@@ -202,18 +206,14 @@ class FeedForward(nn.Module):
         return x + self.down(F.gelu(self.up(self.norm(x))))
 
 
-class EncoderAttention(nn.Module):
-    def __init__(self, weights: Weights, name: str, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = LayerNorm(weights, name + "_layer_norm", width)
-        self.q, self.k, self.v, self.out = _attention_linears(weights, name, width, heads)
+class EncoderAttention(Attention):
+    """All rows against each other."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows, width = x.shape[1:]
 
         def split(y):
-            return y.view(rows, self.heads, width // self.heads).transpose(0, 1)
+            return y.view(rows, self.heads, self.head_size).transpose(0, 1)
 
         y = self.norm(x)
         q, k, v = split(self.q(y)), split(self.k(y)), split(self.v(y))
@@ -276,16 +276,11 @@ def attend(q, keys, values, mask=None) -> torch.Tensor:
     return mixed.view(1, 1, heads * size)
 
 
-class SelfAttention(nn.Module):
-    """One new row against all rows so far, in a cache of `rows` rows."""
+class SelfAttention(Attention):
+    """One new row against all rows so far, in a cache of `text_positions` rows."""
 
     def __init__(self, weights: Weights, name: str, config: WhisperConfig) -> None:
-        super().__init__()
-        self.heads, self.head_size = config.decoder_heads, config.head_size
-        self.norm = LayerNorm(weights, name + "_layer_norm", config.width)
-        self.q, self.k, self.v, self.out = _attention_linears(
-            weights, name, config.width, config.decoder_heads
-        )
+        super().__init__(weights, name, config.width, config.decoder_heads)
         rows = config.text_positions
         # Zeros in the file too (see export.py): rows not yet written meet a
         # weight of 0, and 0 times a NaN of fresh memory would be NaN.
@@ -307,16 +302,8 @@ class SelfAttention(nn.Module):
         return x + self.out(attend(q, self.key_cache, self.value_cache, mask))
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(Attention):
     """One row against the encoder's rows, whose keys and values are given."""
-
-    def __init__(self, weights: Weights, name: str, config: WhisperConfig) -> None:
-        super().__init__()
-        self.heads, self.head_size = config.decoder_heads, config.head_size
-        self.norm = LayerNorm(weights, name + "_layer_norm", config.width)
-        self.q, self.k, self.v, self.out = _attention_linears(
-            weights, name, config.width, config.decoder_heads
-        )
 
     def keys_values(self, states: torch.Tensor):
         """Yields keys [1,H,T,D], then values [1,H,D,T]."""
@@ -388,7 +375,9 @@ class TextDecoder(nn.Module):
             name = f"decoder.layers.{i}"
             self.self_attention.append(SelfAttention(weights, name + ".self_attn", config))
             self.cross_attention.append(
-                CrossAttention(weights, name + ".encoder_attn", config)
+                CrossAttention(
+                    weights, name + ".encoder_attn", width, config.decoder_heads
+                )
             )
             self.feed_forward.append(FeedForward(weights, name, width))
         self.norm = LayerNorm(weights, "decoder.layer_norm", width)
