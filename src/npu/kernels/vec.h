@@ -70,7 +70,7 @@ SOTTO_INLINE vector<T, 16> lookup(const T* table,
 
 #include "npu/kernels/vec_host.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(SOTTO_NPU_ONE_WIDTH)
 #define SOTTO_AVX2 __attribute__((target("avx2,fma,f16c,bmi2")))
 #define SOTTO_AVX512 \
   __attribute__((    \
