@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Lines of MLIR in one of two forms, indented by their blocks.
+// Lines of MLIR in one of two forms, indented by their blocks, and the names in
+// them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -45,6 +47,20 @@ class MlirText {
 const char* NameOf(Direction direction);  // of the dialect
 int NumberOf(Direction direction);
 std::string WordsType(int64_t words);  // memref of i32
+
+std::string BytesType(int64_t bytes);  // memref of i8
+
+// Values of the module: "%tile_0_2", "%b_0_2_NAME", "%lock_0_2_5".
+std::string Suffix(TileId id);  // "0_2"
+std::string TileName(TileId id);
+std::string BufferName(TileId tile, const PlacedBuffer& buffer);
+std::string LockName(TileId tile, int lock);
+// The buffer of a tile in which an address lies; null where none does.
+const PlacedBuffer* BufferAt(const TileConfig& tile, int64_t address);
+
+// aie.use_lock: waits for at least `value`, or adds it.
+void EmitUse(TileId tile, int lock, bool acquire, int64_t value,
+             MlirText* text);
 
 // Letters, digits and underscores of a name.
 std::string Identifier(std::string_view name);
