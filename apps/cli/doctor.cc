@@ -15,7 +15,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "hub/environment.h"
-#include "npu/host/raw_device.h"
+#include "npu/host/this_npu.h"
 #include "npu/host/xrt_device.h"
 
 namespace sotto::cli {

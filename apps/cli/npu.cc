@@ -18,7 +18,7 @@
 #include "npu/emit/mlir.h"
 #include "npu/encoder/array_runner.h"
 #include "npu/encoder/device_runner.h"
-#include "npu/host/raw_device.h"
+#include "npu/host/this_npu.h"
 #include "npu/run/design_list.h"
 #include "npu/run/kernel_run.h"
 #include "npu/run/launch.h"

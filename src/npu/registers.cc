@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "npu/registers.h"
 
-#include <array>
 #include <bit>
 #include <string_view>
 
 #include "base/error.h"
+#include "npu/descriptor_layout.h"
 
 namespace sotto::npu {
 namespace {
@@ -17,122 +17,6 @@ constexpr int kMemLocks = 64;
 constexpr int kSides = 3;
 constexpr uint32_t kShimBurst256 = 2;  // burst length: 256 bytes
 constexpr uint32_t kShimAxCache = 2;
-
-// A field of a descriptor's words.
-struct Field {
-  int word;
-  int low;
-  int bits;
-};
-using DimFields = std::array<Field, 4>;
-constexpr Field kNoField{0, 0, 0};
-
-struct Layout {
-  int words;
-  Field length;
-  Field address;  // in words, but shim tiles: bits 2..31 of a byte address
-  DimFields step;
-  DimFields wrap;
-  Field iteration_step;
-  Field iteration_wrap;
-  Field iteration_current;
-  std::array<Field, 3> pad_before;
-  std::array<Field, 3> pad_after;
-  Field next;
-  Field use_next;
-  Field valid;
-  Field release_value;
-  Field release_lock;
-  Field acquire_enable;
-  Field acquire_value;
-  Field acquire_lock;
-  Field packet;
-  Field packet_id;
-  Field packet_type;
-  Field compression;
-};
-
-constexpr Layout kCoreLayout{
-    .words = 6,
-    .length = {0, 0, 14},
-    .address = {0, 14, 14},
-    .step = {{{2, 0, 13}, {2, 13, 13}, {3, 0, 13}, kNoField}},
-    .wrap = {{{3, 13, 8}, {3, 21, 8}, kNoField, kNoField}},
-    .iteration_step = {4, 0, 13},
-    .iteration_wrap = {4, 13, 6},
-    .iteration_current = {4, 19, 6},
-    .pad_before = {},
-    .pad_after = {},
-    .next = {5, 27, 4},
-    .use_next = {5, 26, 1},
-    .valid = {5, 25, 1},
-    .release_value = {5, 18, 7},
-    .release_lock = {5, 13, 4},
-    .acquire_enable = {5, 12, 1},
-    .acquire_value = {5, 5, 7},
-    .acquire_lock = {5, 0, 4},
-    .packet = {1, 30, 1},
-    .packet_id = {1, 19, 5},
-    .packet_type = {1, 16, 3},
-    .compression = {1, 31, 1},
-};
-constexpr Layout kMemLayout{
-    .words = 8,
-    .length = {0, 0, 17},
-    .address = {1, 0, 19},
-    .step = {{{2, 0, 17}, {3, 0, 17}, {4, 0, 17}, {5, 0, 17}}},
-    .wrap = {{{2, 17, 10}, {3, 17, 10}, {4, 17, 10}, kNoField}},
-    .iteration_step = {6, 0, 17},
-    .iteration_wrap = {6, 17, 6},
-    .iteration_current = {6, 23, 6},
-    .pad_before = {{{1, 26, 6}, {3, 27, 5}, {4, 27, 4}}},
-    .pad_after = {{{5, 17, 6}, {5, 23, 5}, {5, 28, 4}}},
-    .next = {1, 20, 6},
-    .use_next = {1, 19, 1},
-    .valid = {7, 31, 1},
-    .release_value = {7, 24, 7},
-    .release_lock = {7, 16, 8},
-    .acquire_enable = {7, 15, 1},
-    .acquire_value = {7, 8, 7},
-    .acquire_lock = {7, 0, 8},
-    .packet = {0, 31, 1},
-    .packet_id = {0, 23, 5},
-    .packet_type = {0, 28, 3},
-    .compression = {4, 31, 1},
-};
-constexpr Layout kShimLayout{
-    .words = 8,
-    .length = {0, 0, 32},
-    .address = {1, 2, 30},
-    .step = {{{3, 0, 20}, {4, 0, 20}, {5, 0, 20}, kNoField}},
-    .wrap = {{{3, 20, 10}, {4, 20, 10}, kNoField, kNoField}},
-    .iteration_step = {6, 0, 20},
-    .iteration_wrap = {6, 20, 6},
-    .iteration_current = {6, 26, 6},
-    .pad_before = {},
-    .pad_after = {},
-    .next = {7, 27, 4},
-    .use_next = {7, 26, 1},
-    .valid = {7, 25, 1},
-    .release_value = {7, 18, 7},
-    .release_lock = {7, 13, 4},
-    .acquire_enable = {7, 12, 1},
-    .acquire_value = {7, 5, 7},
-    .acquire_lock = {7, 0, 4},
-    .packet = {2, 30, 1},
-    .packet_id = {2, 19, 5},
-    .packet_type = {2, 16, 3},
-    .compression = kNoField,
-};
-constexpr Field kShimAddressHigh{2, 0, 16};
-constexpr Field kShimBurst{4, 30, 2};
-constexpr Field kShimCache{5, 24, 4};
-
-const Layout& LayoutOf(TileKind kind) {
-  return kind == TileKind::kShim  ? kShimLayout
-         : kind == TileKind::kMem ? kMemLayout
-                                  : kCoreLayout;
-}
 
 const char* Name(TileKind kind) {
   return kind == TileKind::kShim  ? "shim"
@@ -237,7 +121,8 @@ void CheckShape(TileKind kind, const BufferDescriptor& d) {
   }
 }
 
-void PutShape(const Layout& layout, const BufferDescriptor& d, Packer* out) {
+void PutShape(const DescriptorLayout& layout, const BufferDescriptor& d,
+              Packer* out) {
   static constexpr std::array<std::string_view, 4> kStride{
       "stride 0", "stride 1", "stride 2", "stride 3"};
   static constexpr std::array<std::string_view, 4> kSize{"size 0", "size 1",
@@ -282,15 +167,16 @@ void CheckSides(TileKind kind, const BufferDescriptor& d) {
   }
 }
 
-void PutPacket(const Layout& layout, const BufferDescriptor& d, Packer* out) {
+void PutPacket(const DescriptorLayout& layout, const BufferDescriptor& d,
+               Packer* out) {
   if (d.packet < 0) return;
   out->Put(layout.packet, 1, "packet");
   out->Put(layout.packet_id, d.packet, "packet ID");
   out->Put(layout.packet_type, d.packet_type, "packet type");
 }
 
-void PutLocks(TileKind kind, const Layout& layout, const BufferDescriptor& d,
-              Packer* out) {
+void PutLocks(TileKind kind, const DescriptorLayout& layout,
+              const BufferDescriptor& d, Packer* out) {
   const auto base = [kind](int side) {
     return kind == TileKind::kMem ? (1 + side) * kMemLocks : 0;
   };
@@ -316,7 +202,7 @@ void PutLocks(TileKind kind, const Layout& layout, const BufferDescriptor& d,
   }
 }
 
-void GetShape(const Layout& layout, std::span<const uint32_t> words,
+void GetShape(const DescriptorLayout& layout, std::span<const uint32_t> words,
               BufferDescriptor* d) {
   const auto length = static_cast<int64_t>(Get(words, layout.length));
   int dims = 0;
@@ -359,7 +245,8 @@ void GetShape(const Layout& layout, std::span<const uint32_t> words,
   d->words = lower;
 }
 
-void CheckUnused(const Layout& layout, std::span<const uint32_t> words) {
+void CheckUnused(const DescriptorLayout& layout,
+                 std::span<const uint32_t> words) {
   if (Get(words, layout.compression) != 0) {
     Fail(ErrorCode::kBadInput,
          "descriptor: compresses, which this array does not use");
@@ -369,7 +256,7 @@ void CheckUnused(const Layout& layout, std::span<const uint32_t> words) {
   }
 }
 
-void GetLocks(TileKind kind, const Layout& layout,
+void GetLocks(TileKind kind, const DescriptorLayout& layout,
               std::span<const uint32_t> words, BufferDescriptor* d) {
   const auto id = [&](const Field& field, int* side) {
     const int lock = static_cast<int>(Get(words, field));
@@ -424,7 +311,7 @@ uint32_t PacketHeader(TileId source, int id, int type) {
 
 std::vector<uint32_t> EncodeDescriptor(TileKind kind,
                                        const BufferDescriptor& d) {
-  const Layout& layout = LayoutOf(kind);
+  const DescriptorLayout& layout = LayoutOf(kind);
   CheckShape(kind, d);
   CheckSides(kind, d);
   Packer out(kind, d.id, layout.words);
@@ -462,7 +349,7 @@ std::vector<uint32_t> EncodeDescriptor(TileKind kind,
 
 BufferDescriptor DecodeDescriptor(TileKind kind,
                                   std::span<const uint32_t> words) {
-  const Layout& layout = LayoutOf(kind);
+  const DescriptorLayout& layout = LayoutOf(kind);
   SOTTO_CHECK(words.size() >= static_cast<size_t>(layout.words));
   CheckUnused(layout, words);
   BufferDescriptor d;

@@ -27,6 +27,7 @@
 #include "npu/host/mock_xrt.h"
 #include "npu/host/raw_device.h"
 #include "npu/host/test_xclbin.h"
+#include "npu/host/this_npu.h"
 #include "npu/host/xrt_device.h"
 #include "npu/run/design_list.h"
 #include "npu/run/kernel_run.h"

@@ -83,6 +83,8 @@ void RouteFlows(Draft* draft);     // router.cc
 void LowerPrograms(Draft* draft);  // program.cc: core programs
 void LowerSequence(Draft* draft);  // sequence.cc: instruction stream
 
+// program_size.cc. Of a lowered program, bytes of program memory (estimated).
+int64_t ProgramBytes(const Draft& draft, const std::vector<CoreOp>& program);
 // Stack that a core's program needs: its own two frames and the deepest kernel.
 int64_t StackNeed(const Draft& draft, const CoreDesign& core);
 // Tables of the kernels that a core runs, in its data memory.

@@ -11,7 +11,7 @@
 #include "npu/encoder/array_design.h"
 #include "npu/encoder/array_session.h"
 #include "npu/host/doctor.h"
-#include "npu/host/raw_device.h"
+#include "npu/host/this_npu.h"
 
 namespace sotto::npu {
 namespace {

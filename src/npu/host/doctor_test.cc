@@ -16,8 +16,8 @@
 #include "base/error.h"
 #include "base/test_folder.h"
 #include "npu/host/mock_xrt.h"
-#include "npu/host/raw_device.h"
 #include "npu/host/test_program.h"
+#include "npu/host/this_npu.h"
 #include "npu/host/xrt_device.h"
 #include "npu/txn.h"
 

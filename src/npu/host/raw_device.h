@@ -4,13 +4,10 @@
 #pragma once
 
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "npu/host/device.h"
 #include "npu/host/ioctl.h"
 #include "npu/host/protocol.h"
-#include "npu/host/system.h"
 
 namespace sotto::npu {
 
@@ -20,15 +17,5 @@ std::unique_ptr<Device> OpenRawDevice(std::unique_ptr<Ioctl> node);
 
 // Point raw-driver: would OpenRawDevice do? Never throws.
 Finding ExamineRaw(std::unique_ptr<Ioctl> node);
-// The same for this machine's node; skipped where there is none.
-Finding ExamineRaw(const System& system);
-
-// The points xrt and raw-driver together: one of them is enough.
-std::vector<Finding> EitherWay(Finding xrt, Finding raw);
-
-// The NPU of this machine: through XRT where its plug-in is there and loads,
-// else through the driver. Throws kUnsupported or kDevice with the reason of
-// each.
-std::unique_ptr<Device> OpenThisNpu(const System& system);
 
 }  // namespace sotto::npu

@@ -19,6 +19,7 @@
 #include "npu/host/raw_device.h"
 #include "npu/host/test_program.h"
 #include "npu/host/test_xclbin.h"
+#include "npu/host/this_npu.h"
 
 namespace sotto::npu {
 namespace {
