@@ -22,9 +22,26 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 6>
                  {"--help-all", "--help"},
                  {"--clip-timestamp", "--clip-timestamps"}}};
 
+// Letters that they know, and what Sotto calls it.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5>
+    kLetters = {{{"-m", "--model"},
+                 {"-l", "--language"},
+                 {"-t", "--threads"},
+                 {"-v", "--version"},
+                 {"-V", "--version"}}};
+
+// What an unknown option may have been meant to be; empty: no idea.
+std::string MeantOption(std::string_view name,
+                        std::span<const std::string> known) {
+  for (const auto& [letter, option] : kLetters)
+    if (name == letter) return std::string(option);
+  if (!name.starts_with("--")) return "";  // letters are all alike
+  return Closest(name,
+                 std::vector<std::string_view>(known.begin(), known.end()));
+}
+
 bool IsBooleanWord(std::string_view word) {
-  return word == "True" || word == "False" || word == "true" ||
-         word == "false";
+  return word == "True" || word == "False" || word == "true" || word == "false";
 }
 
 // True where the option cannot matter: word times switched off, no beam.
@@ -62,14 +79,16 @@ std::vector<std::string> NormaliseArgs(
       const std::string value = has_value       ? arg.substr(equals + 1)
                                 : value_follows ? args[i + 1]
                                                 : "";
-      if (!IsNeutral(value))
-        Fail(ErrorCode::kBadInput, "{}: {}", name, later);
+      if (!IsNeutral(value)) Fail(ErrorCode::kBadInput, "{}: {}", name, later);
       if (!has_value) ++i;
       continue;
     }
     const bool boolean = std::find(booleans.begin(), booleans.end(),
                                    name.substr(2)) != booleans.end();
-    if (has_value) {
+    if (has_value && equals + 1 == arg.size()) {
+      out.push_back(name);  // CLI11 would take the next word for the value
+      out.emplace_back();
+    } else if (has_value) {
       out.push_back(name + arg.substr(equals));
     } else if (boolean) {
       const bool said = value_follows && IsBooleanWord(args[i + 1]);
@@ -95,8 +114,7 @@ std::string UnknownOption(std::span<const std::string> args,
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     // A negative number is a value.
     if (name.find_first_not_of("-.0123456789") == std::string::npos) continue;
-    const std::vector<std::string_view> names(known.begin(), known.end());
-    const std::string closest = Closest(name, names);
+    const std::string closest = MeantOption(name, known);
     return "unknown option " + name +
            (closest.empty() ? "" : ", did you mean " + closest + "?");
   }

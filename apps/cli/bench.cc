@@ -52,6 +52,19 @@ struct Samples {
   }
 };
 
+// A value of the report for people.
+std::string Plain(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null()) return "not measured";
+  if (value.is_number_float())
+    return fmt::format("{:.4g}", value.get<double>());
+  if (value.is_object() && value.contains("median"))
+    return fmt::format("{:.4g} (least {:.4g}, of {})",
+                       value["median"].get<double>(),
+                       value["min"].get<double>(), value["n"].get<size_t>());
+  return value.dump();
+}
+
 double PeakRssMegabytes() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -243,9 +256,11 @@ class BenchCommand : public Command {
       return kDone;
     }
     for (const auto& [key, value] : report.items())
-      std::cout << fmt::format("{:22} {}\n", key,
-                               value.is_string() ? value.get<std::string>()
-                                                 : value.dump());
+      if (key != "kernels")
+        std::cout << fmt::format("{:22} {}\n", key, Plain(value));
+    std::cout << "kernels\n";
+    for (const auto& [kernel, steps] : report["kernels"].items())
+      std::cout << fmt::format("  {:42} {:3}\n", kernel, steps.get<int>());
     return kDone;
   }
 

@@ -70,6 +70,10 @@ int RunCommand(const CommandRow& row, std::vector<std::string> args) {
   } catch (const CLI::CallForHelp&) {
     std::cout << app.help();
     return kDone;
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string what = error.what();
+    Fail(ErrorCode::kBadInput, "{} wants a value; see sotto {} --help",
+         what.substr(0, what.find(':')), row.name);
   } catch (const CLI::ParseError& error) {
     Fail(ErrorCode::kBadInput, "{}; see sotto {} --help", error.what(),
          row.name);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // sotto: the command line. Results go to stdout, everything else to stderr.
+#include <filesystem>
 #include <iostream>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "apps/cli/commands.h"
+#include "base/did_you_mean.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/stop_signal.h"
@@ -20,13 +22,28 @@ void PrintHelp() {
                "Without a command: transcribe.\n\n";
   for (const CommandRow& command : Commands())
     std::cout << "  " << command.name
-              << std::string(12 - std::min<size_t>(11, command.name.size()), ' ')
+              << std::string(12 - std::min<size_t>(11, command.name.size()),
+                             ' ')
               << command.summary << '\n';
   std::cout << "\n`sotto COMMAND --help` tells its options, "
                "`sotto --version` the version.\n";
 }
 
+// A file without an ending that is not there, named almost as a command is.
+void CheckCommand(const std::string& word) {
+  std::error_code ignored;
+  if (word.find_first_of("./-") != std::string::npos ||
+      std::filesystem::exists(word, ignored))
+    return;
+  std::vector<std::string_view> names;
+  for (const CommandRow& command : Commands()) names.push_back(command.name);
+  if (!Closest(word, names).empty())
+    Fail(ErrorCode::kBadInput, "no command or file '{}'{}", word,
+         DidYouMean(word, names));
+}
+
 int Dispatch(std::vector<std::string> args) {
+  if (args.size() == 2 && args[0] == "help") args = {args[1], "--help"};
   if (args.empty() || args[0] == "--help" || args[0] == "-h" ||
       args[0] == "help") {
     PrintHelp();
@@ -41,6 +58,7 @@ int Dispatch(std::vector<std::string> args) {
     args.erase(args.begin());
     return RunCommand(command, std::move(args));
   }
+  CheckCommand(args[0]);
   return RunCommand(Commands()[0], std::move(args));
 }
 

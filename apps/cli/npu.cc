@@ -150,7 +150,8 @@ class NpuCommand : public Command {
         "`sotto doctor --npu` examines a real NPU.");
     app.add_option("action", action_, "what to do")->required();
     app.add_option("names", names_, "kernel, design or files");
-    app.add_option("--device", device_, "sim, or npu: the real one");
+    app.add_option("--device", device_, "sim, or npu: the real one")
+        ->capture_default_str();
     app.add_option("--xclbin", xclbin_,
                    "the kernel's package, for --device npu")
         ->type_name("FILE");
@@ -159,10 +160,14 @@ class NpuCommand : public Command {
     app.add_option("--elements", elements_,
                    "sizes of its buffers where the kernel leaves them open")
         ->delimiter(',');
-    app.add_option("--warm-up", warm_up_, "runs before those that count");
-    app.add_option("--iterations", iterations_, "runs that count");
-    app.add_option("--seed", seed_, "of the random data");
-    app.add_option("--clock", clock_, "GHz of the simulated array");
+    app.add_option("--warm-up", warm_up_, "runs before those that count")
+        ->capture_default_str();
+    app.add_option("--iterations", iterations_, "runs that count")
+        ->capture_default_str();
+    app.add_option("--seed", seed_, "of the random data")
+        ->capture_default_str();
+    app.add_option("--clock", clock_, "GHz of the simulated array")
+        ->capture_default_str();
     app.add_option(
            "--svg", svg_,
            "write the simulated run as two pictures: times, and FILE-map")
@@ -171,8 +176,10 @@ class NpuCommand : public Command {
                    "folder of packages for build, file for calibrate");
     app.add_option("--generic", generic_, "MLIR in generic form");
     app.add_option("--json", json_, "print JSON");
-    app.add_option("--model", model_, "model to calibrate");
-    app.add_option("--windows", windows_, "windows of 30 s to calibrate on");
+    app.add_option("--model", model_, "model to calibrate")
+        ->capture_default_str();
+    app.add_option("--windows", windows_, "windows of 30 s to calibrate on")
+        ->capture_default_str();
   }
 
   int Run() override {
@@ -211,7 +218,9 @@ class NpuCommand : public Command {
  private:
   const std::string& Name() const {
     if (names_.size() != 1)
-      Fail(ErrorCode::kBadInput, "sotto npu {} takes one name", action_);
+      Fail(ErrorCode::kBadInput, "sotto npu {} takes one name{}", action_,
+           action_ == "run" ? ", of `sotto npu kernels`"
+                            : ", of `sotto npu designs`");
     return names_.front();
   }
 

@@ -15,10 +15,13 @@ size_t Recording::Read(std::span<float> out) {
 
 std::unique_ptr<Recording> RecordingReader::Take(
     const std::filesystem::path& file) {
-  const bool early = file == std::exchange(file_, {});
+  if (file.empty())
+    Fail(ErrorCode::kBadInput, "'': no name of a file, want one with sound");
   std::unique_ptr<Recording> recording = std::move(recording_);
   const std::exception_ptr error = std::exchange(error_, nullptr);
-  if (!early) return std::make_unique<Recording>(file, part_, n_mels_);
+  const bool early = recording != nullptr || error != nullptr;
+  if (!early || file != file_)
+    return std::make_unique<Recording>(file, part_, n_mels_);
   if (error != nullptr) std::rethrow_exception(error);
   return recording;
 }

@@ -137,7 +137,9 @@ void CheckOptions(const Options& o) {
 std::string_view LaterOption(std::string_view name) {
   static constexpr std::string_view kWords = "word times are not there yet";
   static constexpr std::string_view kBeam = "beam search is not there yet";
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 11>
+  static constexpr std::string_view kVad =
+      "voice activity detection is not there yet";
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 12>
       kLater = {{{"word-timestamps", kWords},
                  {"highlight-words", kWords},
                  {"max-line-width", kWords},
@@ -148,7 +150,8 @@ std::string_view LaterOption(std::string_view name) {
                  {"hallucination-silence-threshold", kWords},
                  {"patience", kBeam},
                  {"length-penalty", kBeam},
-                 {"vad-filter", "voice activity detection is not there yet"}}};
+                 {"vad", kVad},
+                 {"vad-filter", kVad}}};
   const std::string wanted = Dashed(name);
   for (const auto& [option, why] : kLater)
     if (option == wanted) return why;

@@ -178,6 +178,11 @@ std::optional<ModelRef> ParseShortName(std::string_view text) {
     ref.repository = known->repository;
     return ref;
   }
+  // As its repository is called.
+  constexpr std::string_view kWhisper = "whisper-";
+  if (text.starts_with(kWhisper) &&
+      FindModelName(text.substr(kWhisper.size())) != nullptr)
+    return ParseShortName(text.substr(kWhisper.size()));
   const bool ggml = text.starts_with("ggml-");
   if (ggml) {
     text.remove_prefix(5);

@@ -47,9 +47,9 @@ struct ModelRef {
   std::string Folder() const;
 };
 
-// Reads NAME, NAME-QUANT, ggml-NAME[-QUANT][.bin], org/name, each of them with
-// @revision if wanted, and org/name[@revision]/file.{bin,pt,gguf}. Nothing for
-// other text, such as a path or a misspelt name.
+// Reads NAME, whisper-NAME, NAME-QUANT, ggml-NAME[-QUANT][.bin], org/name, each
+// of them with @revision if wanted, and org/name[@revision]/file.{bin,pt,gguf}.
+// Nothing for other text, such as a path or a misspelt name.
 std::optional<ModelRef> ParseModelRef(std::string_view text);
 // The same, but throws kNotFound with a did-you-mean (kBadInput for "").
 ModelRef RequireModelRef(std::string_view text);

@@ -46,6 +46,8 @@ TEST(ModelNames, ReadsEveryFormOfAName) {
            {"turbo", "openai/whisper-large-v3-turbo", "main", "",
             "large-v3-turbo"},
            {"large", "openai/whisper-large-v3", "main", "", "large-v3"},
+           {"whisper-large-v3", "openai/whisper-large-v3", "main", "",
+            "large-v3"},
            {"tiny@v1", "openai/whisper-tiny", "v1", "", "tiny@v1"},
            {"tiny.en-q5_1", "ggerganov/whisper.cpp", "main",
             "ggml-tiny.en-q5_1.bin", "tiny.en-q5_1"},

@@ -45,9 +45,17 @@ fs::path ResolveModel(std::string_view model, const ResolveOptions& options) {
     Fail(ErrorCode::kNotFound,
          "model {}: not on this machine; `sotto pull {}` brings it", ref.Text(),
          ref.Text());
-  return Pull(model, {.environment = options.environment,
-                      .progress = options.progress})
-      .path;
+  try {
+    return Pull(model, {.environment = options.environment,
+                        .progress = options.progress})
+        .path;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kDevice) throw;
+    Fail(ErrorCode::kDevice,
+         "model {}: not on this machine (`sotto models` lists those here), and "
+         "{}",
+         ref.Text(), error.what());
+  }
 }
 
 }  // namespace sotto

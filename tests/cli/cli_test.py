@@ -79,6 +79,20 @@ class Usage(Case):
         self.assertEqual(sotto().returncode, 2)
         self.fails(sotto("transcribe"), 2, "no files")
 
+    def test_what_is_near_a_command_is_not_taken_for_a_file(self):
+        self.fails(sotto("transcirbe", JFK), 2, "did you mean 'transcribe'")
+        self.fails(sotto("modles"), 2, "did you mean 'models'")
+        self.assertIn(b"--quantize", self.said(sotto("help", "convert")))
+
+    def test_letters_of_other_tools(self):
+        for letter, meant in (("-m", "--model"), ("-l", "--language"),
+                              ("-t", "--threads")):
+            self.fails(sotto(letter, "x", JFK), 2, f"did you mean {meant}?")
+        line = self.fails(sotto("-z", JFK), 2, "-z")
+        self.assertNotIn("mean", line)
+        self.fails(sotto("x.wav", "--initial_prompt"), 2,
+                   "--initial-prompt wants a value")
+
     def test_unknown_option_is_mended(self):
         self.fails(sotto("--modle", "x", "y"), 2, "--modle", "--model")
         self.fails(sotto("x.wav", "--lnaguage", "en"), 2, "--language")
@@ -95,11 +109,16 @@ class Usage(Case):
                 (["--output_format", "doc"], "doc"),
                 (["--device", "gpu"], "device"),
                 (["--condition_on_previous_text=maybe"], "condition"),
-                (["--word_timestamps", "True"], "word-timestamps")):
+                (["--word_timestamps", "True"], "word-timestamps"),
+                (["--vad"], "voice activity")):
             with self.subTest(args=args):
                 self.fails(sotto("x.wav", *args), 2, part)
 
     def test_unknown_model(self):
+        env = {"SOTTO_MODELS": str(self.tmp), "HF_HUB_CACHE": str(self.tmp),
+               "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
+        self.fails(sotto("--model", "whisper-medium", JFK, env=env), 1,
+                   "model medium: not on this machine", "not reachable")
         self.fails(sotto("--model", "tiny.enn", JFK), 2, "tiny.en")
         self.fails(sotto("--model", self.tmp / "none", JFK), 2, "none")
 
@@ -240,6 +259,16 @@ class Transcribing(Case):
     def test_jfk(self):
         self.assertEqual(self.plain(self.text(JFK)), WORDS)
         self.assertEqual(self.plain(self.text("-", stdin=JFK.read_bytes())), WORDS)
+
+    def test_empty_words(self):
+        result = sotto("--model", TINY, "", JFK)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual(len(result.stderr.decode().splitlines()), 1)
+        self.assertIn(b"country", result.stdout)
+        plain = sotto("--model", TINY, "--suppress_tokens", "", JFK).stdout
+        self.assertIn(b"country", plain)
+        self.assertEqual(sotto("--model", TINY, "--suppress_tokens=", JFK).stdout,
+                         plain)
 
     def test_same_text_with_any_threads(self):
         one = sotto("transcribe", "--model", TINY, "--threads", 1, JFK).stdout
