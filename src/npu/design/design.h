@@ -206,6 +206,7 @@ struct Step {
   std::vector<int32_t> values{};
   std::vector<std::string> fifos{};
   int tokens = 0;  // kWait: only so many of the oldest; 0: all
+  int left = 0;    // kWait: but not for so many of the newest
   // kTask: further descriptors of the same task, run one after the other; of
   // these steps only what describes a transfer counts (buffer to pads).
   std::vector<Step> more{};

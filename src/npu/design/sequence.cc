@@ -346,6 +346,7 @@ class Sequencer {
       const auto tokens =
           std::count_if(channel.open.begin(), channel.open.end(),
                         [](const Channel::Task& task) { return task.token; });
+      if (step.left > 0 && tokens <= step.left) continue;
       // Waited for already, where descriptors or the queue ran out.
       if (tokens == 0 && channel.waited) continue;
       if (tokens == 0) {
@@ -353,8 +354,9 @@ class Sequencer {
                                    "open there",
                                    name));
       }
-      const auto count =
-          step.tokens > 0 ? std::min<int64_t>(step.tokens, tokens) : tokens;
+      const int64_t done = tokens - step.left;
+      const int64_t count =
+          step.tokens > 0 ? std::min<int64_t>(step.tokens, done) : done;
       for (auto i = count; i > 1; --i) AddWait(key, 1);
       for (auto i = count; i > 0; --i) Retire(key, &channel);
       last.push_back(key);

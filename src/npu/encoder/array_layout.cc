@@ -59,7 +59,7 @@ class Builder {
     l_.positions = Take(ArrayBuffer::kWeights, d, false);
     l_.x = Take(ArrayBuffer::kScratch, d, false);
     l_.normed = Take(ArrayBuffer::kScratch, d, paired);
-    l_.q = Take(ArrayBuffer::kScratch, s.heads, false);
+    l_.q = Take(ArrayBuffer::kScratch, s.heads, paired);
     // The stem's rows are three widths, the MLP's are gone by then.
     const bool wide = 3 * d > s.ffn_tiles();
     SlotMatrix& larger = wide ? l_.hidden : l_.ffn;
@@ -78,7 +78,7 @@ class Builder {
     Target t{.buffer = m.buffer,
              .offset = m.At(0, first_block * kArrayColumns),
              .column_step = m.paired ? 2 * kSlotBytes : kSlotBytes,
-             .odd_column_step = m.paired ? 256 : 0,
+             .odd_column_step = m.paired ? kPairStep : 0,
              .row_step = m.columns * kSlotBytes,
              .block_step = kArrayColumns * kSlotBytes,
              .blocks = blocks,
@@ -136,7 +136,7 @@ class Builder {
   void Norm(What what, int layer, const SlotMatrix& out) {
     const int d = l_.shape.width_tiles();
     Phase& p = Add(Phase::Kind::kNorm, what, layer, l_.x, {To(out, Blocks(d))});
-    p.k_tiles = RoundUp(d, 2);
+    p.k_tiles = RoundUp(d, kArrayColumns);
     Weigh(&p, Headers(p));
   }
 

@@ -29,10 +29,9 @@ inline constexpr int64_t kBlockParams = 3 * kTile * 4;
 
 // What the header tells the cores; each is one i32.
 enum ControlWord : int {
-  kStatsPairs,  // pairs of tiles of x whose rows' sums are taken
-  kBlocks,      // blocks of this header
-  kKTrips,      // pairs of elements of weights in a block
-  kFinish,      // 1: epilogue of a product, as kMode says
+  kBlocks,  // blocks of this header
+  kKTrips,  // pairs of elements of weights in a block
+  kFinish,  // 1: epilogue of a product, as kMode says
   kMode,
   kApply,  // 1: LayerNorm with the rows' sums
   kApplyInt8,
@@ -45,8 +44,9 @@ enum ControlWord : int {
 };
 // Flags of a block, each one i32: where its result's element is filled from.
 enum BlockFlag : int {
-  kPick,  // 1: from its own of the four tiles that follow
-  kKept,  // 1: from the tile that was kept when sums were taken
+  kPick,        // 1: from its own of the four tiles that follow
+  kKept,        // 1: from the second tile that was kept when sums were taken
+  kStatsPairs,  // pairs of tiles of x whose rows' sums are taken first
 };
 
 enum class ArrayBuffer : uint8_t { kInput, kWeights, kScratch, kOutput };
@@ -54,7 +54,9 @@ const char* NameOf(ArrayBuffer buffer);
 
 // [row tiles][columns] slots, columns rounded up to whole blocks. Paired: two
 // int8 tiles of columns are [64/4][16][4][8] in the first of their two slots,
-// which is how a product reads 128 of K at once.
+// which is how a product reads 128 of K at once; the second tile's first run of
+// eight blocks begins kPairStep bytes in.
+inline constexpr int64_t kPairStep = 256;
 struct SlotMatrix {
   ArrayBuffer buffer = ArrayBuffer::kScratch;
   int64_t offset = 0;
@@ -63,7 +65,7 @@ struct SlotMatrix {
 
   int64_t At(int row, int column) const {
     const int64_t slot = int64_t{row} * columns + column;
-    return offset + (paired ? slot / 2 * 2 * kSlotBytes + slot % 2 * 256
+    return offset + (paired ? slot / 2 * 2 * kSlotBytes + slot % 2 * kPairStep
                             : slot * kSlotBytes);
   }
 };

@@ -29,6 +29,8 @@ class Order {
     Weights(l_.phases[first]);
     for (size_t i = first; i <= last; ++i) {
       const Phase& p = l_.phases[i];
+      tasks_before_ = i > first && p.waits ? TasksOf(l_.phases[i - 1]) : 0;
+      tasks_ = TasksOf(p);
       if (p.kind == Phase::Kind::kAttention) {
         Attention(p);
       } else if (p.kind == Phase::Kind::kNorm) {
@@ -37,8 +39,8 @@ class Order {
         Product(p);
       }
       if (i < last) Weights(l_.phases[i + 1]);
-      if (i == last || l_.phases[i + 1].waits) Wait();
     }
+    Wait(0);
   }
 
  private:
@@ -54,10 +56,25 @@ class Order {
   Step& In(const char* fifo, int i, ArrayBuffer buffer, int64_t offset) {
     return Task(fifo, i, Step::kProducer, buffer, offset);
   }
-  void Wait() {
+  // For results, but for the last `left` tasks of a column.
+  void Wait(int left) {
     std::vector<std::string> outs;
     for (int c = 0; c < kColumns; ++c) outs.push_back(Name("out", c));
-    d_.sequence.push_back(WaitFor(outs));
+    Step wait = WaitFor(outs);
+    wait.left = left;
+    d_.sequence.push_back(wait);
+  }
+  // Of a block of rows.
+  static int TasksOf(const Phase& p) {
+    return static_cast<int>(p.targets.size());
+  }
+  // Before rows m of a phase are read: what the phase before it made of them.
+  // Its later rows may be under way: a row of tiles passes the same mem tile in
+  // all phases, so nothing that is still to be read is written over. Keys are
+  // of all rows (Attention).
+  void Ready(int m) {
+    if (tasks_before_ > 0)
+      Wait((l_.row_blocks - 1 - m) * tasks_before_ + m * tasks_);
   }
 
   // Once for each four tiles of rows; attention once.
@@ -216,6 +233,7 @@ class Order {
     const bool fits =
         Pieces(p, 0).size() + Residuals(p, 0).size() < size_t{kChunks};
     for (int m = 0; m < l_.row_blocks; ++m) {
+      Ready(m);
       if (fits) {
         Whole(p, m);
         continue;
@@ -284,23 +302,19 @@ class Order {
   }
 
   // Each row of tiles for its sums, then to be normalised, but for the first
-  // block, which the cores have kept.
+  // two blocks, which the cores have kept.
   void Norm(const Phase& p) {
+    static_assert(kChunkSlots == 2 * kArrayColumns);
     for (int m = 0; m < l_.row_blocks; ++m) {
+      Ready(m);
       for (int r = 0; r < kArrayRows; ++r) {
         std::vector<Step> pieces;
-        std::vector<Send> sends;
-        for (int c = 0; c < p.a.columns; c += kChunkSlots) {
-          const int all = std::min(kChunkSlots, p.a.columns - c);
-          sends.push_back(
-              {pieces.size(), std::min(all, p.k_tiles - c) * kSlotBytes});
-          pieces.push_back(Linear(p.a, m * kArrayRows + r, c, all));
-        }
-        for (size_t i = 0; i < pieces.size(); ++i) {
-          const int64_t kept = i == 0 ? kArrayColumns * kSlotBytes : 0;
-          const int64_t bytes = pieces[i].words * 4 - kept;
-          if (bytes > 0) sends.push_back({i, bytes, 0, kept});
-        }
+        for (int c = 0; c < p.a.columns; c += kChunkSlots)
+          pieces.push_back(Linear(p.a, m * kArrayRows + r, c,
+                                  std::min(kChunkSlots, p.a.columns - c)));
+        std::vector<Send> sends = Once(pieces);
+        const std::vector<Send> again = Once(pieces);
+        sends.insert(sends.end(), again.begin() + 1, again.end());
         Stage(r, pieces, sends);
       }
       Out(p.targets.front(), m);
@@ -320,18 +334,24 @@ class Order {
 
   void Attention(const Phase& p) {
     for (int m = 0; m < l_.row_blocks; ++m) {
+      if (m == 0) Ready(m);
       for (int r = 0; r < kArrayRows; ++r) {
-        const Step q =
-            Linear(p.a, m * kArrayRows + r, p.heads_from, kArrayColumns);
+        Step q = Operand(p.a, m * kArrayRows + r, kArrayColumns);
+        q.offset = p.a.At(m * kArrayRows + r, p.heads_from);
         Stage(r, {q}, Once({q}));
       }
-      if (m == 0) Keys(p);
+      if (m == 0) {
+        if (tasks_before_ > 0 && l_.row_blocks > 1) Wait(0);
+        Keys(p);
+      }
       Out(p.targets.front(), m);
     }
   }
 
   const ArrayLayout& l_;
   Design& d_;
+  int tasks_before_ = 0;  // of the phase that is waited for
+  int tasks_ = 0;
   int next_[kArrayRows] = {};  // chunk
   std::array<std::array<int, kChunks>, kArrayRows> sent_ = [] {
     std::array<std::array<int, kChunks>, kArrayRows> ones;

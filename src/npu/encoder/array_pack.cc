@@ -106,7 +106,6 @@ class WeightPacker {
         words[kMode] = first < p.later ? p.mode : p.later_mode;
         break;
       case Phase::Kind::kNorm:
-        words[kStatsPairs] = first == 0 ? p.k_tiles / 2 : 0;
         words[kStatsSteps] = p.k_tiles;
         words[kApply] = 1;
         words[kApplyInt8] = l_.int8() && p.what != What::kLast ? 1 : 0;
@@ -127,9 +126,12 @@ class WeightPacker {
     // Of all blocks that there is room for: attention's are more.
     for (int b = 0; b < l_.header_blocks(); ++b, blocks += kFlagBytes) {
       Control flags{};
-      flags[kKept] =
-          p.kind == Phase::Kind::kNorm && first == 0 && b == 0 ? 1 : 0;
-      if (p.kind == Phase::Kind::kNorm) flags[kPick] = 1 - flags[kKept];
+      if (p.kind == Phase::Kind::kNorm) {
+        const int block = first + b;
+        flags[kStatsPairs] = block == 0 ? p.k_tiles / 2 : 0;
+        flags[kKept] = block == 1 ? 1 : 0;
+        flags[kPick] = block > 1 ? 1 : 0;
+      }
       if (p.adds) flags[kPick] = 1;
       std::memcpy(blocks, flags.data(), kFlagBytes);
     }

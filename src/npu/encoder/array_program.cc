@@ -15,22 +15,24 @@ namespace {
 constexpr int64_t kStateBytes = kTile * (8 + kTile) * 4;  // of attention
 constexpr int64_t kSumsBytes = kTile * kTile * 4;
 
-// How a core's 64 KB are shared out.
+// A core's work area: what a header says (control, flags, parameters), then
+// sums. Attention's state takes the parameters' place.
 struct Budget {
   int64_t control_bytes;
-  int64_t params_at;  // in the work area, behind the sums
   int64_t params_bytes;
+  int64_t sums_at;
   int64_t work_bytes;
 
   explicit Budget(const ArrayLayout& l)
       : control_bytes(kControlBytes + l.header_blocks() * kFlagBytes),
-        params_at(kSumsBytes),
         params_bytes(l.header_blocks() * kBlockParams),
-        work_bytes(std::max(kStateBytes, params_at + params_bytes)) {}
+        sums_at(control_bytes + params_bytes),
+        work_bytes(
+            std::max(control_bytes + kStateBytes, sums_at + kSumsBytes)) {}
 };
-// While rows are normalised: their sums, then the tile that is kept of them.
-constexpr int64_t kKeptAt = kTile / 4 * 2 * 32 * 4;
-static_assert(kKeptAt + kSlotBytes <= kSumsBytes);
+// While rows are normalised: their sums, then the own tile of the second block.
+constexpr int64_t kStatsBytes = kTile / 4 * 2 * 32 * 4;
+static_assert(kStatsBytes + kSlotBytes <= kSumsBytes);
 
 std::string Name(const char* what, int i) {
   return fmt::format("{}{}", what, i);
@@ -48,25 +50,22 @@ class Program {
         a_(Name("a", row)),
         w_(Name("w", column)),
         c_(fmt::format("c{}_{}", column, row)),
-        work_(fmt::format("work{}_{}", column, row)),
-        control_(fmt::format("control{}_{}", column, row)) {}
+        work_(fmt::format("work{}_{}", column, row)) {}
 
   std::vector<Op> Ops() {
     Header();
-    Stats();
     Add({LoopBy(Word(kBlocks))});
     Product();
     Add({Acquire(c_)});
+    Stats();
     Pick();
     const char* finish = int8_ ? "finish_i8" : "finish_bf16";
     Add({LoopBy(Word(kFinish)),
-         Call(finish,
-              {Memory(work_), Memory(work_, b_.params_at), Element(c_),
-               Element(c_), Constant(kTile), Constant(kTile), Word(kMode)}),
+         Call(finish, {Sums(), Params(), Element(c_), Element(c_),
+                       Constant(kTile), Constant(kTile), Word(kMode)}),
          EndLoop(), LoopBy(Word(kApply))});
-    std::vector<Arg> apply = {
-        Element(c_), Memory(work_),   Memory(work_, b_.params_at),
-        Element(c_), Constant(kTile), Constant(kTile)};
+    std::vector<Arg> apply = {Element(c_), Sums(),          Params(),
+                              Element(c_), Constant(kTile), Constant(kTile)};
     if (int8_) apply.push_back(Word(kApplyInt8));
     Add({Call(int8_ ? "layer_norm_apply" : "layer_norm_apply_bf16", apply),
          EndLoop()});
@@ -74,53 +73,55 @@ class Program {
     // The next block's flags and parameters take the place of this one's.
     Add({Release(c_),
          Call("passthrough_u8",
-              {Memory(control_, kControlBytes + kFlagBytes),
-               Memory(control_, kControlBytes),
+              {Memory(work_, kControlBytes + kFlagBytes),
+               Memory(work_, kControlBytes),
                Constant(b_.control_bytes - kControlBytes - kFlagBytes)}),
-         Call("passthrough_u8", {Memory(work_, b_.params_at + kBlockParams),
-                                 Memory(work_, b_.params_at),
-                                 Constant(b_.params_bytes - kBlockParams)}),
+         Call("passthrough_u8",
+              {Memory(work_, b_.control_bytes + kBlockParams), Params(),
+               Constant(b_.params_bytes - kBlockParams)}),
          EndLoop()});
     return std::move(ops_);
   }
 
   std::vector<StaticBuffer> Buffers() const {
     const TileId tile{column_, kFirstCoreRow + row_};
-    return {{work_, tile, b_.work_bytes, {}},
-            {control_, tile, b_.control_bytes, {}}};
+    return {{work_, tile, b_.work_bytes, {}}};
   }
 
  private:
   void Add(std::vector<Op> more) {
     ops_.insert(ops_.end(), more.begin(), more.end());
   }
-  Arg Word(int word) const { return Parameter(control_, 4 * word); }
+  Arg Word(int word) const { return Parameter(work_, 4 * word); }
   Arg Flag(int flag) const {
-    return Parameter(control_, kControlBytes + 4 * flag);
+    return Parameter(work_, kControlBytes + 4 * flag);
   }
+  Arg Params() const { return Memory(work_, b_.control_bytes); }
+  Arg Sums() const { return Memory(work_, b_.sums_at); }
+  Arg Kept() const { return Memory(work_, b_.sums_at + kStatsBytes); }
+  Arg State() const { return Memory(work_, b_.control_bytes); }
 
   void Header() {
     Add({Acquire(w_, 2),
          Call("passthrough_u8",
-              {Element(w_), Memory(control_), Constant(b_.control_bytes)}),
-         Call("passthrough_u8",
-              {Element(w_, 0, b_.control_bytes), Memory(work_, b_.params_at),
-               Constant(b_.params_bytes)}),
+              {Element(w_), Memory(work_), Constant(b_.sums_at)}),
          Release(w_, 2)});
   }
 
-  // The tile of the first block that is this column's own is kept on the way.
+  // The column's own tiles of the first two blocks are kept on the way, the
+  // first where its block's result goes.
   void Stats() {
-    Add({LoopBy(Word(kStatsPairs))});
+    Add({LoopBy(Flag(kStatsPairs))});
     for (int tile = 0; tile < 2; ++tile) {
       const Arg step = Constant(tile).PerTrip(2);
       Add({Acquire(a_),
            Call("layer_norm_stats",
-                {Element(a_), Memory(work_), Constant(kTile), Constant(kTile),
-                 step, Word(kStatsSteps), Word(kInverseWidth)})});
+                {Element(a_), Sums(), Constant(kTile), Constant(kTile), step,
+                 Word(kStatsSteps), Word(kInverseWidth)})});
       if (tile == column_ % 2)
-        Add({Call("keep_u8", {Element(a_), Memory(work_, kKeptAt),
-                              Constant(kSlotBytes), step, Constant(column_)})});
+        Add({Call("keep_u8",
+                  {Element(a_), Element(c_), Kept(), Constant(kSlotBytes), step,
+                   Constant(column_), Constant(column_ + kArrayColumns)})});
       Add({Release(a_)});
     }
     Add({EndLoop()});
@@ -131,7 +132,7 @@ class Program {
     for (int element = 0; element < 2; ++element)
       Add({Acquire(w_), Acquire(a_),
            Call(int8_ ? "gemm_i8" : "gemm_bf16",
-                {Element(a_), Element(w_), Memory(work_), Constant(kTile),
+                {Element(a_), Element(w_), Sums(), Constant(kTile),
                  Constant(int8_ ? 2 * kTile : kTile), Constant(kTile),
                  element == 0 ? Index() : Constant(1)}),
            Release(a_), Release(w_)});
@@ -153,37 +154,43 @@ class Program {
     Add({Acquire(a_), Copy(), Release(a_)});
     Skip(kArrayColumns - 1 - column_);
     Add({EndLoop(), LoopBy(Flag(kKept)),
-         Call("passthrough_u8",
-              {Memory(work_, kKeptAt), Element(c_), Constant(kSlotBytes)}),
+         Call("passthrough_u8", {Kept(), Element(c_), Constant(kSlotBytes)}),
          EndLoop()});
   }
 
-  // Four tiles of Q come by; the last one's element is kept until all keys have
-  // been seen: the probabilities of a block of keys stand there. Two elements
-  // of weights a trip, K and V: the next K arrives while V is at work.
+  // Four tiles of Q come by, of int8 two pairs; the last one's element is kept
+  // until all keys have been seen: the probabilities of a block of keys stand
+  // there. Two elements of weights a trip, K and V: the next K arrives while V
+  // is at work.
   void Attend() {
+    const int elements = int8_ ? kArrayColumns / 2 : kArrayColumns;
+    const int own = int8_ ? column_ / 2 : column_;
     Add({LoopBy(Word(kAttend))});
-    Skip(column_);
+    Skip(own);
     Add({Acquire(a_), Copy()});
-    if (column_ < kArrayColumns - 1) {
+    if (own < elements - 1) {
       Add({Release(a_)});
-      Skip(kArrayColumns - 2 - column_);
+      Skip(elements - 2 - own);
       Add({Acquire(a_)});
     }
+    const int64_t query = int8_ ? column_ % 2 * kPairStep : 0;
     std::vector<Arg> scores = {
-        Element(c_),     Element(w_),     Element(a_),
-        Memory(work_),   Constant(kTile), Constant(kTile),
-        Constant(kTile), Index(),         Word(kValid)};
-    if (int8_) scores.push_back(Word(kShift));
+        Element(c_, 0, query), Element(w_),     Element(a_),     State(),
+        Constant(kTile),       Constant(kTile), Constant(kTile), Index(),
+        Word(kValid)};
+    if (int8_) {
+      scores.push_back(Word(kShift));
+      scores.push_back(Constant(2 * kTile));
+    }
     Add({LoopBy(Word(kKeyTiles)), Acquire(w_),
          Call(int8_ ? "flash_scores_i8" : "flash_scores_bf16", scores),
          Release(w_), Acquire(w_),
          Call("flash_values",
-              {Element(a_), Element(w_), Memory(work_), Constant(kTile),
+              {Element(a_), Element(w_), State(), Constant(kTile),
                Constant(kTile), Constant(kTile), Index()}),
          Release(w_), EndLoop(), Release(a_),
          Call(int8_ ? "flash_finish_i8" : "flash_finish_bf16",
-              {Memory(work_), Element(c_), Constant(kTile), Constant(kTile)}),
+              {State(), Element(c_), Constant(kTile), Constant(kTile)}),
          EndLoop()});
   }
 
@@ -191,7 +198,7 @@ class Program {
   int row_;
   bool int8_;
   Budget b_;
-  std::string a_, w_, c_, work_, control_;
+  std::string a_, w_, c_, work_;
   std::vector<Op> ops_;
 };
 

@@ -193,7 +193,7 @@ void Run::Attention(const PackedLayer& layer) {
         flash_scores_i8(work_.q.As<int8_t>(head, row),
                         work_.k.As<int8_t>(head, block), p, state, kTile, kTile,
                         kTile, block, shape_.positions(),
-                        layer.shifts[static_cast<size_t>(head)]);
+                        layer.shifts[static_cast<size_t>(head)], kTile);
       else
         flash_scores_bf16(work_.q.As<Half>(head, row),
                           work_.k.As<Half>(head, block), p, state, kTile, kTile,

@@ -215,38 +215,39 @@ double AbsMax(const std::vector<double>& x) {
 }
 
 TEST_F(NpuAttention, K5Int8OnRealHeads) {
-  CheckHeads("int8", 0.999, 0.04,
-             [](const auto& q, const auto& k, const auto& v, Moves* moves) {
-               // The smallest scales whose product, with the softmax's own, is
-               // a power of two.
-               const double q0 = AbsMax(q) / 127, k0 = AbsMax(k) / 127;
-               const int shift = static_cast<int>(
-                   std::floor(-std::log2(q0 * k0 * kLog2Scale)));
-               const double stretch =
-                   std::sqrt(std::ldexp(1.0, -shift) / (q0 * k0 * kLog2Scale));
-               const auto quantise = [&](double scale) {
-                 return [scale](double x) {
-                   return static_cast<int8_t>(
-                       std::clamp(std::nearbyint(x / scale), -128.0, 127.0));
-                 };
-               };
-               const auto qs = Tiles<int8_t>(q, quantise(q0 * stretch));
-               const auto ks = Tiles<int8_t>(k, quantise(k0 * stretch));
-               const auto vs =
-                   Tiles<uint16_t>(v, [](double x) { return NearestBf16(x); });
-               return Stream(
-                   [&](int query, int b, float* state, uint16_t* p) {
-                     const size_t tile = kBlock * kWidth;
-                     Call("flash_scores_i8",
-                          {&qs[static_cast<size_t>(query) * tile],
-                           &ks[static_cast<size_t>(b) * tile], p, state},
-                          {kBlock, kBlock, kWidth, b, kPositions, shift});
-                     Call("flash_values",
-                          {p, &vs[static_cast<size_t>(b) * tile], state},
-                          {kBlock, kBlock, kWidth, b});
-                   },
-                   moves);
-             });
+  CheckHeads(
+      "int8", 0.999, 0.04,
+      [](const auto& q, const auto& k, const auto& v, Moves* moves) {
+        // The smallest scales whose product, with the softmax's own, is
+        // a power of two.
+        const double q0 = AbsMax(q) / 127, k0 = AbsMax(k) / 127;
+        const int shift =
+            static_cast<int>(std::floor(-std::log2(q0 * k0 * kLog2Scale)));
+        const double stretch =
+            std::sqrt(std::ldexp(1.0, -shift) / (q0 * k0 * kLog2Scale));
+        const auto quantise = [&](double scale) {
+          return [scale](double x) {
+            return static_cast<int8_t>(
+                std::clamp(std::nearbyint(x / scale), -128.0, 127.0));
+          };
+        };
+        const auto qs = Tiles<int8_t>(q, quantise(q0 * stretch));
+        const auto ks = Tiles<int8_t>(k, quantise(k0 * stretch));
+        const auto vs =
+            Tiles<uint16_t>(v, [](double x) { return NearestBf16(x); });
+        return Stream(
+            [&](int query, int b, float* state, uint16_t* p) {
+              const size_t tile = kBlock * kWidth;
+              Call("flash_scores_i8",
+                   {&qs[static_cast<size_t>(query) * tile],
+                    &ks[static_cast<size_t>(b) * tile], p, state},
+                   {kBlock, kBlock, kWidth, b, kPositions, shift, kWidth});
+              Call("flash_values",
+                   {p, &vs[static_cast<size_t>(b) * tile], state},
+                   {kBlock, kBlock, kWidth, b});
+            },
+            moves);
+      });
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ Costs CostPassthrough(Ints ints) {
   return {Loop(ints[0] / 64.0, "load and store", {.loads = 2, .stores = 2})};
 }
 Costs CostKeep(Ints ints) {
-  Costs costs = {{.trips = 1, .scalar_ops = 1, .branches = 1, .what = "own?"}};
-  if (ints[1] == ints[2]) costs.push_back(CostPassthrough(ints)[0]);
+  Costs costs = {{.trips = 1, .scalar_ops = 2, .branches = 1, .what = "own?"}};
+  if (ints[1] == ints[2] || ints[1] == ints[3]) costs.push_back(CostPassthrough(ints)[0]);
   return costs;
 }
 Costs CostZero(Ints ints) {

@@ -91,7 +91,7 @@ void flash_scores_bf16(const Bf16* q, const Bf16* k, Bf16* p, float* state,
                        int32_t valid);
 void flash_scores_i8(const int8_t* q, const int8_t* k, Bf16* p, float* state,
                      int32_t rows, int32_t keys, int32_t d, int32_t block,
-                     int32_t valid, int32_t shift);
+                     int32_t valid, int32_t shift, int32_t q_width);
 void flash_values(const Bf16* p, const Bf16* v, float* state, int32_t rows,
                   int32_t keys, int32_t d, int32_t block);
 void flash_finish_bf16(const float* state, Bf16* out, int32_t rows, int32_t d);

@@ -404,7 +404,7 @@ TEST(NpuKernels, K5FlashInt8TakesAnyScaleOfScores) {
     std::vector<float> state(rows * (8 + d));
     Bf16s p(rows * keys), out(rows * d);
     Call("flash_scores_i8", {qb.data(), kb.data(), p.data(), state.data()},
-         {rows, keys, d, 0, keys, shift});
+         {rows, keys, d, 0, keys, shift, d});
     Call("flash_values", {p.data(), vb.data(), state.data()},
          {rows, keys, d, 0});
     Call("flash_finish_bf16", {state.data(), out.data()}, {rows, d});
@@ -432,7 +432,7 @@ TEST(NpuKernels, K5FlashInt8EqualsExactAttentionOfItsQuantisedInputs) {
   for (int b = 0; b < 5; ++b) {
     const size_t at = static_cast<size_t>(b) * block * d;
     Call("flash_scores_i8", {qb.data(), &kb[at], p.data(), state.data()},
-         {rows, block, d, b, keys, shift});
+         {rows, block, d, b, keys, shift, d});
     Call("flash_values", {p.data(), &vb[at], state.data()},
          {rows, block, d, b});
   }

@@ -7,7 +7,8 @@
 // one head. Scores are logarithms to base 2: whoever makes Q folds log2(e) /
 // sqrt(d) into it, so no score is multiplied here; all are below 2^14. int8: Q
 // and K are int8 whose scales multiply to a power of two, so that score = (Q
-// K^T) 2^-shift, shift 8 to 20; V, probabilities and the output stay bf16.
+// K^T) 2^-shift, shift 8 to 20; V, probabilities and the output stay bf16. Q
+// may be some columns of a tile `q_width` wide.
 //
 // flash_scores_* turns a block of keys into probabilities, flash_values adds
 // them times V: K is free for the next keys while V is at work. rows of 16,
@@ -173,6 +174,7 @@ struct Int8Scores {
   const int8_t* q;
   const int8_t* k;
   int d_blocks;
+  int q_blocks;  // of a row of Q in memory
   int shift;
 
   SOTTO_INLINE int Bits() const { return shift; }
@@ -186,7 +188,7 @@ struct Int8Scores {
     for (int l = 0; l < d_blocks; ++l) {
       vec::vector<int8_t, 32> x[4];
       for (int r = 0; r < 4; ++r)
-        x[r] = vec::load_v<32>(q + ((i + r) * d_blocks + l) * 32);
+        x[r] = vec::load_v<32>(q + ((i + r) * q_blocks + l) * 32);
       for (int b = 0; b < 2; ++b) {
         const int8_t* p = k + (2 * (j + b) * d_blocks + l) * 32;
         const auto y = vec::transpose<8, 8>(vec::concat(
@@ -321,8 +323,8 @@ SOTTO_INLINE void flash_scores_bf16_body(const bf16* q, const bf16* k, bf16* p,
 SOTTO_INLINE void flash_scores_i8_body(const int8_t* q, const int8_t* k,
                                        bf16* p, float* state, int rows,
                                        int keys, int d, int block, int valid,
-                                       int shift) {
-  FlashScores(Int8Scores{q, k, d / 8, shift}, p, state, rows, d,
+                                       int shift, int q_width) {
+  FlashScores(Int8Scores{q, k, d / 8, q_width / 8, shift}, p, state, rows, d,
               Keys{block, keys, valid});
 }
 
@@ -443,8 +445,8 @@ SOTTO_KERNEL(flash_scores_bf16,
 SOTTO_KERNEL(flash_scores_i8,
              (const int8_t* q, const int8_t* k, vec::bf16* p, float* state,
               int32_t rows, int32_t keys, int32_t d, int32_t block,
-              int32_t valid, int32_t shift),
-             (q, k, p, state, rows, keys, d, block, valid, shift))
+              int32_t valid, int32_t shift, int32_t q_width),
+             (q, k, p, state, rows, keys, d, block, valid, shift, q_width))
 SOTTO_KERNEL(flash_values,
              (const vec::bf16* p, const vec::bf16* v, float* state,
               int32_t rows, int32_t keys, int32_t d, int32_t block),

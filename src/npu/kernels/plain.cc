@@ -95,10 +95,12 @@ void passthrough_u8(const uint8_t* in, uint8_t* out, int32_t bytes) {
     vec::store_v(out + i, vec::load_v<64>(in + i));
   }
 }
-// The same for one of many: when `step` is `own`.
-void keep_u8(const uint8_t* in, uint8_t* out, int32_t bytes, int32_t step,
-             int32_t own) {
-  if (step == own) passthrough_u8(in, out, bytes);
+// The same for two of many: to `first` when `step` is `own`, to `second` when
+// it is `next`.
+void keep_u8(const uint8_t* in, uint8_t* first, uint8_t* second, int32_t bytes,
+             int32_t step, int32_t own, int32_t next) {
+  if (step == own || step == next)
+    passthrough_u8(in, step == own ? first : second, bytes);
 }
 void zero_u8(uint8_t* out, int32_t bytes) {
   for (int i = 0; i < bytes; i += 64) {

@@ -11,8 +11,8 @@ extern "C" {
 
 // bytes: a multiple of 64.
 void passthrough_u8(const uint8_t* in, uint8_t* out, int32_t bytes);
-void keep_u8(const uint8_t* in, uint8_t* out, int32_t bytes, int32_t step,
-             int32_t own);
+void keep_u8(const uint8_t* in, uint8_t* first, uint8_t* second, int32_t bytes,
+             int32_t step, int32_t own, int32_t next);
 void zero_u8(uint8_t* out, int32_t bytes);
 // Saturated sums.
 void add_i8(const int8_t* a, const int8_t* b, int8_t* out, int32_t n);

@@ -42,10 +42,11 @@ int64_t RowCycles(const AttentionOperation& operation, int tile,
                   const CoreParameters& core) {
   const int32_t edge[] = {tile, operation.width};
   const auto block = [&](int32_t number) {
+    // Shift and width of Q of int8 only.
     const int32_t ints[] = {tile,           tile, operation.width, number,
-                            operation.keys, 8 /* shift, of int8 only */};
+                            operation.keys, 8,    operation.width};
     return Cycles(operation.int8 ? "flash_scores_i8" : "flash_scores_bf16",
-                  std::span(ints).first(operation.int8 ? 6 : 5), core) +
+                  std::span(ints).first(operation.int8 ? 7 : 5), core) +
            Cycles("flash_values", std::span(ints).first(4), core);
   };
   const auto blocks = static_cast<int32_t>(Blocks(operation.keys, tile));
