@@ -76,7 +76,8 @@ void PrintMan(std::ostream& out) {
       out << "\n";
     }
   }
-  out << ".SH EXIT STATUS\n0 all done, 1 a file failed, 2 usage.\n"
+  out << ".SH EXIT STATUS\n0 all done, 1 a file failed, 2 usage, 130 "
+         "stopped by Ctrl-C (143 by SIGTERM, 129 by SIGHUP).\n"
       << ".SH ENVIRONMENT\n"
       << ".TP\n.B SOTTO_LOG\ndebug, info, warning or error; dispatch tells "
          "which kernels were chosen and why.\n"
