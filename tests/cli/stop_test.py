@@ -105,7 +105,7 @@ class Stopping(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.tmp = pathlib.Path(self.folder.name)
         self.long = self.tmp / "long.flac"
-        jfk_many_times(self.long, 12)
+        jfk_many_times(self.long, 14)
         self.out = self.tmp / "out"
 
     def tearDown(self):
@@ -132,12 +132,12 @@ class Stopping(unittest.TestCase):
             self.assertTrue(whole.decode().startswith(text), text)
             notice, told = error.splitlines()
             self.assertIn("stopping after this window", notice)
-            found = re.search(r"long\.flac: stopped at (\S+) of 02:12\.\d+, "
+            found = re.search(r"long\.flac: stopped at (\S+) of 02:34\.\d+, "
                               r"written until there; --offset (\S+) ", told)
             self.assertTrue(found, error)
             at = float(found[2])
             self.assertEqual(found[1], f"{int(at) // 60:02}:{at % 60:06.3f}")
-            self.assertTrue(0 < at < 132, error)
+            self.assertTrue(0 < at < 154, error)
             # Every format is whole, and holds what was printed.
             self.assertEqual(sorted(p.name for p in out.iterdir()),
                              [f"long.{e}" for e in FORMATS])
@@ -219,8 +219,9 @@ class Stopping(unittest.TestCase):
         scales.write_text("as it was")
         terminal = Terminal()
         child = start("npu", "calibrate", "--model", TINY, "--out", scales,
-                      "--windows", "5", self.long, stderr=terminal.child_end)
-        terminal.read_until("1 of 5|1 / 5")
+                      "--windows", "14", self.long, self.long, self.long,
+                      stderr=terminal.child_end)
+        terminal.read_until("1 / 14")
         child.send_signal(signal.SIGINT)
         stdout = child.communicate(timeout=LIMIT_S)[0]
         terminal.close()
@@ -228,14 +229,14 @@ class Stopping(unittest.TestCase):
         self.assertEqual(stdout, b"")
         self.assertEqual(scales.read_text(), "as it was")
         self.assertRegex(terminal.lines()[-2],
-                         r"^sotto: stopped after \d+ of 5 windows, no scales")
+                         r"^sotto: stopped after \d+ of 14 windows, no scales")
 
     def test_simulation_stops(self):
         terminal = Terminal()
         picture = self.tmp / "run.svg"
-        child = start("npu", "simulate", "layer", "--svg", picture,
+        child = start("npu", "simulate", "encoder-bf16", "--svg", picture,
                       stderr=terminal.child_end)
-        terminal.read_until(r"layer.*\[")
+        terminal.read_until(r"encoder.*\[")
         child.send_signal(signal.SIGINT)
         stdout = child.communicate(timeout=LIMIT_S)[0]
         terminal.close()
