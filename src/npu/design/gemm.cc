@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cstring>
 
 #include "base/error.h"
+#include "npu/kernels/finish_params.h"
 
 namespace sotto::npu {
 namespace {
@@ -17,6 +19,9 @@ void Check(const GemmShape& s) {
                     s.n_all % (kColumns * s.n) == 0 && s.k_all % s.k == 0 &&
                     s.m % 8 == 0 && s.n % 32 == 0 && s.k % 8 == 0 &&
                     s.m_all > 0 && s.n_all > 0 && s.k_all > 0;
+  // The last tile of W is the epilogue's parameters.
+  if (fits && s.int8 && s.k < 16)
+    Fail(ErrorCode::kBadInput, "gemm: int8 in tiles of {} of K, want 16", s.k);
   if (fits) return;
   Fail(ErrorCode::kBadInput,
        "gemm: {}x{}x{} in tiles of {}x{}x{}, want multiples of {}x{}x{}",
@@ -27,6 +32,8 @@ void Check(const GemmShape& s) {
 int64_t TileBytesA(const GemmShape& s) { return s.m * s.k * s.item_bytes(); }
 int64_t TileBytesW(const GemmShape& s) { return s.k * s.n * s.item_bytes(); }
 int64_t TileBytesC(const GemmShape& s) { return s.m * s.n * 2; }
+int Mode(const GemmShape& s) { return s.gelu ? kFinishGelu : 0; }
+
 // W of one column of the array, with the parameters.
 int64_t ColumnBytes(const GemmShape& s) {
   return s.n_all / (kColumns * s.n) * (s.k_all / s.k + 1) * TileBytesW(s);
@@ -69,9 +76,9 @@ void AddCore(Design* d, const GemmShape& s, int column, int row) {
   append({Loop(s.k_all / s.k - 1)});
   append(step(1));
   append({EndLoop(), Acquire(w), Acquire(c),
-          Call(s.int8 ? "finish_i8_bf16" : "finish_bf16_bf16",
-               {Memory(sums), Element(w), Element(c), Constant(s.m),
-                Constant(s.n), Constant(s.gelu ? 1 : 0)}),
+          Call(s.int8 ? "finish_i8" : "finish_bf16",
+               {Memory(sums), Element(w), Element(c), Element(c), Constant(s.m),
+                Constant(s.n), Constant(Mode(s))}),
           Release(w), Release(c)});
 }
 
@@ -105,6 +112,17 @@ void Order(Design* d, const GemmShape& s) {
     }
   }
   d->sequence.push_back(WaitFor(outs));
+}
+
+FinishColumn ColumnOf(const GemmShape& s, std::span<const float> multipliers,
+                      std::span<const float> biases, size_t n) {
+  std::array<FinishChannel, 8> channels;
+  for (FinishChannel& channel : channels) {
+    channel.multiplier = multipliers[n];
+    channel.bias = biases[n++];
+    channel.reach = 128.0 * 128.0 * static_cast<double>(s.k_all);
+  }
+  return MakeFinishColumn(channels, Mode(s));
 }
 
 // [rows][columns] <-> [rows/4][columns/8][4][8]: calls item(row-major index,
@@ -236,14 +254,9 @@ std::vector<std::byte> PackWeights(std::span<const std::byte> w,
          "weights: {} bytes, {} multipliers and {} biases for {}x{}", w.size(),
          multipliers.size(), biases.size(), s.k_all, s.n_all);
   }
-  // The epilogue's parameters begin with multipliers, which bf16 sums ignore.
-  const std::vector<float> ones(n_all, 1.0F);
   std::vector<std::byte> out;
   out.reserve(static_cast<size_t>(kColumns * ColumnBytes(s)));
-  const auto append = [&out, &s](std::span<const float> all, int64_t n0) {
-    if (all.empty()) return;
-    const auto part = std::as_bytes(
-        all.subspan(static_cast<size_t>(n0), static_cast<size_t>(s.n)));
+  const auto append = [&out](std::span<const std::byte> part) {
     out.insert(out.end(), part.begin(), part.end());
   };
   for (int64_t c = 0; c < kColumns; ++c) {
@@ -252,8 +265,14 @@ std::vector<std::byte> PackWeights(std::span<const std::byte> w,
         AppendWeightTile(w, s.n_all, k0, n0, s.k, s.n, s.int8, &out);
       }
       const size_t end = out.size() + static_cast<size_t>(TileBytesW(s));
-      append(s.int8 ? multipliers : ones, n0);
-      append(biases, n0);
+      if (!s.int8)
+        append(std::as_bytes(
+            biases.subspan(static_cast<size_t>(n0), static_cast<size_t>(s.n))));
+      for (int64_t j = 0; s.int8 && j < s.n; j += 8) {
+        const FinishColumn column =
+            ColumnOf(s, multipliers, biases, static_cast<size_t>(n0 + j));
+        append(std::as_bytes(std::span(&column, 1)));
+      }
       out.resize(end);
     }
   }

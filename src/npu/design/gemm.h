@@ -57,8 +57,8 @@ std::vector<std::byte> UnpackActivations(std::span<const std::byte> packed,
 
 // W row-major [K][N] in the order in which it streams: for each column of the
 // array, for each of its n-blocks: the k-tiles, then one more tile that starts
-// with the epilogue's parameters, f32 [2][n] for int8 (multipliers, biases),
-// [n] for bf16 (biases). `multipliers` is empty for bf16.
+// with the epilogue's parameters: FinishColumn [n/8] (npu/kernels/device.h) for
+// int8, biases f32 [n] for bf16. `multipliers`, above 0, is empty for bf16.
 std::vector<std::byte> PackWeights(std::span<const std::byte> w,
                                    std::span<const float> multipliers,
                                    std::span<const float> biases,

@@ -25,7 +25,7 @@ inline constexpr int kArrayColumns = 4;
 inline constexpr int64_t kHeaderBytes = 2 * kSlotBytes;
 inline constexpr int64_t kControlBytes = 64;
 inline constexpr int64_t kFlagBytes = 64;  // of a block
-inline constexpr int64_t kBlockParams = 3 * kTile * 4;
+inline constexpr int64_t kBlockParams = 12 * kTile;
 
 // What the header tells the cores; each is one i32.
 enum ControlWord : int {

@@ -143,8 +143,10 @@ class WeightPacker {
   }
   void Params(const Phase& p, int tile, std::byte* to) const {
     if (tile < 0) return;
-    if (const PackedMatrix* m = MatrixOf(p))
-      return void(std::memcpy(to, m->tile_params(tile), kBlockParams));
+    if (const PackedMatrix* m = MatrixOf(p)) {
+      const auto params = m->tile_params(tile);
+      return void(std::memcpy(to, params.data(), params.size()));
+    }
     std::memcpy(to, NormOf(p).data() + static_cast<size_t>(tile) * 2 * kTile,
                 2 * kTile * sizeof(float));
   }

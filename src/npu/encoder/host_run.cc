@@ -84,11 +84,9 @@ class Run {
   void Stem();
   void Attention(const PackedLayer& layer);
   void Layer(const PackedLayer& layer);
-  // Next to a product: narrowed for the next one, GELU on the way or not.
-  void Narrow(const PackedMatrix& w, int n, const void* sums, void* out,
-              bool gelu) const;
-  void AddTo(const PackedMatrix& w, int n, const void* sums,
-             const Half* residual, Half* out, bool gelu) const;
+  // The epilogue of tile n of a product.
+  static void Epilogue(const PackedMatrix& w, int n, void* sums,
+                       const Half* residual, void* out);
 
   const PackedEncoder& encoder_;
   const EncoderShape& shape_;
@@ -115,33 +113,22 @@ void Run::Product(const Tiles& a, const PackedMatrix& w, const Finish& finish) {
                       reinterpret_cast<const Half*>(w.tile(n, k)),
                       reinterpret_cast<float*>(sums), kTile, kTile, kTile, k);
         }
-        finish(row, n, static_cast<const void*>(sums));
+        finish(row, n, static_cast<void*>(sums));
       });
 }
 
-void Run::Narrow(const PackedMatrix& w, int n, const void* sums, void* out,
-                 bool gelu) const {
-  const float* params = w.tile_params(n);
-  if (w.precision == EncoderPrecision::kInt8)
-    finish_i8_i8(static_cast<const int32_t*>(sums), params,
-                 static_cast<int8_t*>(out), kTile, kTile, gelu);
-  else if (int8_)
-    finish_bf16_i8(static_cast<const float*>(sums), params,
-                   static_cast<int8_t*>(out), kTile, kTile, gelu);
+void Run::Epilogue(const PackedMatrix& w, int n, void* sums,
+                   const Half* residual, void* out) {
+  const std::byte* params = w.tile_params(n).data();
+  const int mode = w.modes[static_cast<size_t>(n)];
+  if (w.int8())
+    finish_i8(static_cast<int32_t*>(sums),
+              reinterpret_cast<const FinishColumn*>(params), residual,
+              static_cast<Half*>(out), kTile, kTile, mode);
   else
-    finish_bf16_bf16(static_cast<const float*>(sums), params,
-                     static_cast<Half*>(out), kTile, kTile, gelu);
-}
-
-void Run::AddTo(const PackedMatrix& w, int n, const void* sums,
-                const Half* residual, Half* out, bool gelu) const {
-  const float* params = w.tile_params(n);
-  if (w.precision == EncoderPrecision::kInt8)
-    finish_i8_residual(static_cast<const int32_t*>(sums), params, residual, out,
-                       kTile, kTile, gelu);
-  else
-    finish_bf16_residual(static_cast<const float*>(sums), params, residual, out,
-                         kTile, kTile, gelu);
+    finish_bf16(static_cast<const float*>(sums),
+                reinterpret_cast<const float*>(params), residual,
+                static_cast<Half*>(out), kTile, kTile, mode);
 }
 
 void Run::Norm(const PackedNorm& params, const Tiles& out) {
@@ -169,15 +156,15 @@ void Run::Norm(const PackedNorm& params, const Tiles& out) {
 }
 
 void Run::Stem() {
-  Product(work_.input, encoder_.stem1, [&](int row, int n, const void* sums) {
-    Narrow(encoder_.stem1, n, sums, work_.hidden.At(row, n), true);
+  Product(work_.input, encoder_.stem1, [&](int row, int n, void* sums) {
+    Epilogue(encoder_.stem1, n, sums, nullptr, work_.hidden.At(row, n));
   });
   const auto* positions = encoder_.positions.As<Half>();
-  Product(work_.hidden, encoder_.stem2, [&](int row, int n, const void* sums) {
+  Product(work_.hidden, encoder_.stem2, [&](int row, int n, void* sums) {
     const Half* at =
         positions +
         static_cast<size_t>(row * shape_.width_tiles() + n) * kTileElements;
-    AddTo(encoder_.stem2, n, sums, at, work_.x.As<Half>(row, n), true);
+    Epilogue(encoder_.stem2, n, sums, at, work_.x.At(row, n));
   });
 }
 
@@ -212,31 +199,22 @@ void Run::Attention(const PackedLayer& layer) {
 void Run::Layer(const PackedLayer& layer) {
   Norm(layer.ln1, work_.normed);
   const int d = shape_.width_tiles();
-  Product(work_.normed, layer.qkv, [&](int row, int n, const void* sums) {
+  Product(work_.normed, layer.qkv, [&](int row, int n, void* sums) {
     const int head = n % d;
-    if (n < d) {
-      Narrow(layer.qkv, n, sums, work_.q.At(head, row), false);
-    } else if (n < 2 * d) {
-      Narrow(layer.qkv, n, sums, work_.k.At(head, row), false);
-    } else if (int8_) {
-      finish_i8_bf16(static_cast<const int32_t*>(sums),
-                     layer.qkv.tile_params(n), work_.v.As<Half>(head, row),
-                     kTile, kTile, false);
-    } else {
-      Narrow(layer.qkv, n, sums, work_.v.At(head, row), false);
-    }
+    const Tiles& to = n < d ? work_.q : n < 2 * d ? work_.k : work_.v;
+    Epilogue(layer.qkv, n, sums, nullptr, to.At(head, row));
   });
   Attention(layer);
   const auto add = [&](const PackedMatrix& w) {
-    return [&](int row, int n, const void* sums) {
+    return [&](int row, int n, void* sums) {
       Half* x = work_.x.As<Half>(row, n);
-      AddTo(w, n, sums, x, x, false);
+      Epilogue(w, n, sums, x, x);
     };
   };
   Product(work_.normed, layer.out, add(layer.out));
   Norm(layer.ln2, work_.normed);
-  Product(work_.normed, layer.fc1, [&](int row, int n, const void* sums) {
-    Narrow(layer.fc1, n, sums, work_.hidden.At(row, n), true);
+  Product(work_.normed, layer.fc1, [&](int row, int n, void* sums) {
+    Epilogue(layer.fc1, n, sums, nullptr, work_.hidden.At(row, n));
   });
   Product(work_.hidden, layer.fc2, add(layer.fc2));
 }

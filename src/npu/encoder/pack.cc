@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <limits>
 
+#include "npu/kernels/finish_params.h"
 #include "tensor/half.h"
 
 namespace sotto::npu {
@@ -32,6 +34,10 @@ struct Dense {
   std::vector<float> scale;  // of outputs, before rounding them to int8
   std::vector<float> times;  // of outputs, before that; folded in
   std::vector<float> least;  // of outputs: their step is no smaller; or empty
+  std::vector<float> codes;  // of outputs: GELU's code of 0; or empty
+  int mode = 0;              // of the epilogue (kernels/device.h)
+  int later = 0;             // rows whose mode differs from there on, or 0
+  int later_mode = 0;
 
   Dense(std::string label, int outputs, int inputs)
       : name(std::move(label)),
@@ -80,11 +86,28 @@ float RoundRow(const Dense& m, int i, int8_t* out) {
 
 // What a row's zeros add to its sum, in steps of the row's scale: what the
 // rounded weights make of them, so that nothing of it remains.
-float ZeroSum(const Dense& m, std::span<const int8_t> rounded) {
-  if (m.zero.empty()) return 0;
+double ZeroSum(const Dense& m, std::span<const int8_t> rounded) {
   double sum = 0;
-  for (int j = 0; j < m.k; ++j) sum += double{m.zero[j]} * rounded[j];
-  return static_cast<float>(sum);
+  for (size_t j = 0; j < m.zero.size(); ++j)
+    sum += double{m.zero[j]} * rounded[j];
+  return sum;
+}
+
+// What the epilogue makes of row i's sums; `rounded`: its weights, int8.
+FinishChannel ChannelOf(const Dense& m, int i, float scale,
+                        std::span<const int8_t> rounded) {
+  FinishChannel channel;
+  channel.multiplier = double{scale} * m.times[i];
+  channel.bias =
+      double{m.bias[i]} * m.times[i] - ZeroSum(m, rounded) * channel.multiplier;
+  for (const int8_t w : rounded) channel.reach += 128 * std::abs(w);
+  // GELU that stays bf16 has 15 bits for it. All weights would have to agree
+  // with their inputs: speech reaches a 16th (measured), beyond a quarter it
+  // saturates.
+  if (m.mode == (kFinishGelu | kFinishResidual)) channel.reach /= 4;
+  channel.scale = m.scale[i];
+  if (!m.codes.empty()) channel.zero = static_cast<int>(m.codes[i]);
+  return channel;
 }
 
 PackedMatrix PackDense(const Dense& m) {
@@ -96,23 +119,27 @@ PackedMatrix PackDense(const Dense& m) {
   packed.n_tiles = m.n / kTile;
   packed.tiles = sotto::Buffer(static_cast<size_t>(packed.n_tiles) *
                                packed.k_tiles * packed.tile_bytes());
-  packed.params.resize(static_cast<size_t>(packed.n_tiles) * 3 * kTile);
+  for (int n = 0; n < packed.n_tiles; ++n)
+    packed.modes.push_back(m.later > 0 && n * kTile >= m.later ? m.later_mode
+                                                               : m.mode);
   std::vector<int8_t> rounded(static_cast<size_t>(m.k));
+  std::array<FinishChannel, 8> eight;
   for (int i = 0; i < m.n; ++i) {
-    float* params = packed.params.data() +
-                    static_cast<size_t>(i / kTile) * 3 * kTile + i % kTile;
-    const bool int8 = packed.precision == EncoderPrecision::kInt8;
-    const float scale = int8 ? RoundRow(m, i, rounded.data()) : 1;
-    params[0] = scale * m.times[i];
-    params[kTile] = m.bias[i] * m.times[i];
-    if (int8) params[kTile] -= ZeroSum(m, rounded) * params[0];
-    params[2 * kTile] = m.scale[i];
+    if (packed.int8()) {
+      const float scale = RoundRow(m, i, rounded.data());
+      eight[i % 8] = ChannelOf(m, i, scale, rounded);
+      if (i % 8 == 7)
+        packed.columns.push_back(
+            MakeFinishColumn(eight, packed.modes[i / kTile]));
+    } else {
+      packed.biases.push_back(m.bias[i] * m.times[i]);
+    }
     for (int j = 0; j < m.k; ++j) {
       std::byte* tile =
           packed.tiles.data() +
           static_cast<size_t>(i / kTile * packed.k_tiles + j / kTile) *
               packed.tile_bytes();
-      if (int8)
+      if (packed.int8())
         reinterpret_cast<int8_t*>(tile)[Int8At(i % kTile, j % kTile)] =
             rounded[j];
       else
@@ -168,8 +195,12 @@ class Packer {
     m->step = std::move(codes.steps);
     m->zero = std::move(codes.zeros);
   }
-  static void OverSteps(std::span<const float> steps, std::vector<float>* m) {
-    for (size_t i = 0; i < steps.size(); ++i) (*m)[i] = 1 / steps[i];
+  // m's results, after GELU, are what `next` reads.
+  static void ToCodesOf(const Dense& next, Dense* m) {
+    for (size_t i = 0; i < next.step.size(); ++i)
+      m->scale[i] = 1 / next.step[i];
+    m->codes = next.zero;
+    m->mode |= kFinishInt8;
   }
 
   const EncoderShape& shape_;
@@ -211,9 +242,9 @@ PackedMatrix Packer::Stem1(const Dense& stem2) const {
       m.least[o] =
           sum / (127.0F * 127.0F * static_cast<float>(shape_.marks(true)));
     }
-    // The step of the next product's input is what this one rounds to.
-    OverSteps(stem2.step, &m.scale);
+    ToCodesOf(stem2, &m);
   }
+  m.mode |= kFinishGelu;
   return PackDense(m);
 }
 
@@ -227,6 +258,7 @@ Dense Packer::Stem2() const {
       for (int x = 0; x < 3; ++x)
         m.row(o)[x * d + c] = w[(static_cast<size_t>(o) * d + c) * 3 + x];
   SetCodes("stem.h", CodesOf::kGelu, &m);
+  m.mode = kFinishGelu | kFinishResidual;
   return m;
 }
 
@@ -310,8 +342,13 @@ PackedLayer Packer::Layer(int i) const {
   SetCodes(site("ln2"), CodesOf::kAffine, &fc1);
   SetCodes(site("h"), CodesOf::kGelu, &fc2);
   std::fill_n(qkv.times.begin(), d, static_cast<float>(kScoreScale));
+  out.mode = fc2.mode = kFinishResidual;
+  fc1.mode = kFinishGelu;
   if (int8_) {
-    OverSteps(fc2.step, &fc1.scale);
+    ToCodesOf(fc2, &fc1);
+    // V stays bf16.
+    qkv.mode = kFinishInt8;
+    qkv.later = 2 * d;
     SetHeads(i, &qkv, &layer.shifts);
     // Probabilities sum to 1: what is added to values comes out of attention.
     for (int c = 0; c < d; ++c) {
@@ -338,7 +375,8 @@ uint64_t PackedEncoder::NextId() {
 size_t PackedEncoder::bytes() const {
   size_t total = positions.size() + last.size() * sizeof(float);
   const auto add = [&total](const PackedMatrix& m) {
-    total += m.tiles.size() + m.params.size() * sizeof(float);
+    total += m.tiles.size() + m.columns.size() * sizeof(FinishColumn) +
+             m.biases.size() * sizeof(float);
   };
   add(stem1);
   add(stem2);

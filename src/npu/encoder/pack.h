@@ -5,37 +5,45 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "npu/encoder/calibration.h"
 #include "npu/encoder/shape.h"
+#include "npu/kernels/device.h"
 #include "runtime/weight_reader.h"
 #include "tensor/buffer.h"
 
 namespace sotto::npu {
 
 // A product's second operand. Tiles [n_tiles][k_tiles] of 64 x 64: int8 in
-// [8 of n][8 of k][8][8], bf16 in [16 of n][8 of k][8][4]. params, f32:
-// [n_tiles][3][64]: what a sum is multiplied by (int8), the bias, and what the
-// result is multiplied by before it is rounded to int8 (1 where it is not).
+// [8 of n][8 of k][8][8], bf16 in [16 of n][8 of k][8][4]. What the epilogue of
+// each tile of n does, kernels/device.h's bits, and what it reads: int8 eight
+// FinishColumn, bf16 64 biases.
 struct PackedMatrix {
   std::string name;
   EncoderPrecision precision = EncoderPrecision::kBF16;
   int k_tiles = 0;
   int n_tiles = 0;
   sotto::Buffer tiles;
-  std::vector<float> params;
+  std::vector<int> modes;
+  std::vector<FinishColumn> columns;
+  std::vector<float> biases;
 
+  bool int8() const { return precision == EncoderPrecision::kInt8; }
   size_t tile_bytes() const {
-    return precision == EncoderPrecision::kInt8 ? kTileElements
-                                                : 2 * kTileElements;
+    return int8() ? kTileElements : 2 * kTileElements;
   }
   const std::byte* tile(int n, int k) const {
     return tiles.data() + static_cast<size_t>(n * k_tiles + k) * tile_bytes();
   }
-  const float* tile_params(int n) const {
-    return params.data() + static_cast<size_t>(n) * 3 * kTile;
+  // What the epilogue of tile n reads.
+  std::span<const std::byte> tile_params(int n) const {
+    const auto at = static_cast<size_t>(n);
+    return int8() ? std::as_bytes(
+                        std::span(columns).subspan(at * (kTile / 8), kTile / 8))
+                  : std::as_bytes(std::span(biases).subspan(at * kTile, kTile));
   }
 };
 

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <climits>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -12,6 +14,7 @@
 #include "base/thread_pool.h"
 #include "npu/encoder/host_run.h"
 #include "npu/encoder/pack.h"
+#include "npu/kernels/finish_params.h"
 #include "tensor/half.h"
 
 namespace sotto::npu {
@@ -25,8 +28,8 @@ class RandomEncoder {
     e.shape = shape;
     e.precision = precision;
     const int d = shape.width_tiles();
-    e.stem1 = Matrix(3 * d, shape.stem_tiles());
-    e.stem2 = Matrix(d, 3 * d);
+    e.stem1 = Matrix(3 * d, shape.stem_tiles(), kFinishInt8 | kFinishGelu);
+    e.stem2 = Matrix(d, 3 * d, kFinishGelu | kFinishResidual);
     e.positions =
         sotto::Buffer(static_cast<size_t>(shape.rows()) * shape.width * 2);
     Halves(&e.positions, 0.1F);
@@ -34,10 +37,10 @@ class RandomEncoder {
       PackedLayer& layer = e.layers.emplace_back();
       layer.ln1 = Norm(d);
       layer.ln2 = Norm(d);
-      layer.qkv = Matrix(3 * d, d);
-      layer.out = Matrix(d, d);
-      layer.fc1 = Matrix(shape.ffn_tiles(), d);
-      layer.fc2 = Matrix(d, shape.ffn_tiles());
+      layer.qkv = Matrix(3 * d, d, kFinishInt8, 2 * d);
+      layer.out = Matrix(d, d, kFinishResidual);
+      layer.fc1 = Matrix(shape.ffn_tiles(), d, kFinishInt8 | kFinishGelu);
+      layer.fc2 = Matrix(d, shape.ffn_tiles(), kFinishResidual);
       for (int h = 0; h < shape.heads; ++h)
         layer.shifts.push_back(static_cast<int>(rng_() % 3) + 8);
     }
@@ -53,7 +56,8 @@ class RandomEncoder {
     for (size_t i = 0; i < out->size() / 2; ++i)
       out->As<BF16>()[i] = ToBF16(Normal(scale));
   }
-  PackedMatrix Matrix(int n_tiles, int k_tiles) {
+  // `mode` is that of tiles before `later`.
+  PackedMatrix Matrix(int n_tiles, int k_tiles, int mode, int later = INT_MAX) {
     PackedMatrix m;
     m.precision = e.precision;
     m.n_tiles = n_tiles;
@@ -69,15 +73,24 @@ class RandomEncoder {
     } else {
       Halves(&m.tiles, 1 / std::sqrt(k));
     }
-    for (int n = 0; n < n_tiles; ++n)
-      for (int row = 0; row < 3; ++row)
-        for (int i = 0; i < kTile; ++i)
-          m.params.push_back(row == 1   ? Normal(0.1F)
-                             : !int8    ? 1.0F
-                             : row == 0 ? std::abs(1 + Normal(0.1F)) /
-                                              (73 * 40 * std::sqrt(k))
-                                        : 30.0F);
+    for (int n = 0; n < n_tiles; ++n) {
+      m.modes.push_back(n >= later ? 0 : int8 ? mode : mode & ~kFinishInt8);
+      for (int i = 0; int8 && i < kTile; i += 8)
+        m.columns.push_back(Column(m.modes.back(), k));
+    }
+    for (int i = 0; !int8 && i < n_tiles * kTile; ++i)
+      m.biases.push_back(Normal(0.1F));
     return m;
+  }
+  FinishColumn Column(int mode, float k) {
+    std::array<FinishChannel, 8> channels;
+    for (FinishChannel& c : channels)
+      c = {.multiplier = std::abs(1 + Normal(0.1F)) / (73 * 40 * std::sqrt(k)),
+           .bias = Normal(0.1F),
+           .reach = 128 * 127 * double{k},
+           .scale = 30,
+           .zero = -123};
+    return MakeFinishColumn(channels, mode);
   }
   PackedNorm Norm(int tiles) {
     const float scale = e.precision == EncoderPrecision::kInt8 ? 30 : 1;

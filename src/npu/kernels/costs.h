@@ -55,12 +55,6 @@ Costs CostMatmulBf16Vector(Ints);
 // costs_encoder.cc
 Costs CostGemmI8(Ints ints);
 Costs CostGemmBf16(Ints ints);
-Costs CostFinishI8Bf16(Ints ints);
-Costs CostFinishI8I8(Ints ints);
-Costs CostFinishI8Residual(Ints ints);
-Costs CostFinishBf16Bf16(Ints ints);
-Costs CostFinishBf16I8(Ints ints);
-Costs CostFinishBf16Residual(Ints ints);
 Costs CostFinishI8(Ints ints);
 Costs CostFinishBf16(Ints ints);
 Costs CostMatmulBf16(Ints);

@@ -4,6 +4,8 @@
 // a vector of floats is two, of bf16 one. `chain` of an outer loop is what its
 // inner loop cannot hide: a load before the first multiply (7) and the last
 // multiply before the store (int8 5, bf16 6), aie2.md 1.4.
+#include <cmath>
+
 #include "npu/kernels/costs.h"
 #include "npu/kernels/device.h"
 
@@ -82,31 +84,83 @@ LoopCost Edge(double times, double cycles) {
   return {.trips = times, .chain = cycles, .what = "fill and drain"};
 }
 
-struct Epilogue {
-  bool int_sums, gelu, residual, int8_out;
-};
-Costs Finish(int m, int n, const Epilogue& e) {
-  LoopCost body{.loads = 2};
-  if (e.int_sums) {
-    body = body + kIntToFloat + kScaleTwo;
-  } else {
-    body = body + LoopCost{.vector_ops = 1, .shuffles = 1};  // bias, zip
-  }
-  if (e.gelu) body = body + kGelu;
-  if (e.residual) body = body + LoopCost{.vector_ops = 2, .loads = 1};
-  if (e.int8_out) {
-    body = body + kScaleTwo + kToInt8 + LoopCost{.stores = 0.5};
-  } else {
-    body = body + LoopCost{.vector_ops = 1, .stores = 1};
-  }
-  LoopCost columns = Loop(n / 8.0, "a column's constants", kSplitTwo);
-  // Where the codes' zero is.
-  if (e.gelu && e.int8_out)
-    columns = columns + kScaleTwo + LoopCost{.vector_ops = 2};
-  columns.shuffles = 2;
-  columns.loads = 2;
+// finish_i8. A vector is 32 int16, or 16 floats; slots as in llvm-aie's
+// AIE2GenFixupInstrInfo.td: multiplies and sums of accumulators in the
+// vector's, sums, minima and maxima of int16, shuffles, moves and shifts left
+// in the move's, shift-round-saturate in the store's, of which it is a part
+// where what it gives is stored. A result is there after kStep cycles at most.
+inline constexpr double kStep = 5;
+// A column's eight channels over four rows: two copies of 128 bits.
+constexpr LoopCost kSpread{.shuffles = 2};
+// int32, too, moved to an accumulator.
+constexpr LoopCost kSpreadSums{.shuffles = 3, .loads = 1};
+// Sums to v, v to a product; half of the loads go by the vector registers.
+constexpr LoopCost kScaleSums{
+    .vector_ops = 2, .shuffles = 1, .narrows = 1, .loads = 4};
+
+Costs NarrowCost(double columns, double blocks) {
+  LoopCost constants = kSpreadSums + kSpread;
+  constants.trips = columns;
+  constants.loads += 1;
+  constants.scalar_loads = 2;
+  constants.chain = 7 + 4 + 7 + 3 * kStep;
+  constants.what = "a column's constants, fill and drain";
+  return {Loop(blocks, "scale and narrow", kScaleSums + LoopCost{.stores = 1}),
+          constants};
+}
+
+// Eight blocks after each other: seven products and their ways back, between
+// them a minimum and a sum of two cycles each, then as GELU's last product.
+Costs GeluCost(double columns, double rows, bool narrow) {
+  Costs costs = NarrowCost(columns, columns * rows);
+  costs[0].what = "scale to GELU's steps";
+  costs[0].stores = 4;
+  costs[1] = costs[1] + kSpread + kSpread + LoopCost{.loads = 1};
+  costs[1].shuffles += 1;
+  costs[1].scalar_loads += 3;
+  LoopCost tails{.trips = columns * std::ceil(rows / 8),
+                 .vector_ops = 7,
+                 .shuffles = 4 + 3,
+                 .narrows = 7,
+                 .loads = 4,
+                 .what = "GELU of eight blocks"};
+  tails = tails + (narrow ? LoopCost{.vector_ops = 1, .stores = 1}
+                          : LoopCost{.shuffles = 3, .stores = 4});
+  tails = Times(8, tails);
+  tails.chain = 7 + 4 + 7 * 2 * kStep + 4 + kStep + 1 + 7;
+  tails.branches = 1;
+  costs.push_back(tails);
+  return costs;
+}
+
+// Of two vectors: int32 by int16 is two products of halves, then back to int32,
+// moved to an accumulator as a float, 1.5 2^23 taken away, the residual times
+// 1 added, stored as bf16.
+Costs WidenCost(double columns, double blocks, bool residual) {
+  LoopCost body{
+      .vector_ops = 6, .shuffles = 6, .narrows = 2, .loads = 4, .stores = 2};
+  if (residual) body = body + LoopCost{.vector_ops = 2, .loads = 2};
+  LoopCost constants = kSpreadSums + kSpread;
+  constants.trips = columns;
+  constants.shuffles += 3;
+  constants.loads += 1;
+  constants.scalar_loads = 2;
+  constants.chain = 7 + 4 + 7 + 2 + 3 * kStep + 2 + 6 + 6;
+  constants.what = "a column's constants, fill and drain";
+  return {Loop(blocks, "to float, add and narrow", body), constants};
+}
+
+Costs FinishBf16(double m, double n, int mode) {
+  LoopCost body{.vector_ops = 1, .shuffles = 1, .loads = 2};  // bias, zip
+  if ((mode & kFinishGelu) != 0) body = body + kGelu;
+  if ((mode & kFinishResidual) != 0)
+    body = body + LoopCost{.vector_ops = 2, .loads = 1};
+  body = body + LoopCost{.vector_ops = 1, .stores = 1};
+  body.scalar_ops = 1;  // a compare and branch a block: the mode
+  LoopCost columns =
+      Loop(n / 8, "a column's constants", LoopCost{.shuffles = 2, .loads = 2});
   columns.chain = 7 + 6 + kBf16Edge;
-  return {Loop(m * n / 16.0, "scale, add and narrow", body), columns};
+  return {Loop(m * n / 16, "add and narrow", body), columns};
 }
 
 // Tiles of 16 rows and 16 keys. What follows a tile's products, eight vectors
@@ -303,38 +357,30 @@ Costs CostGemmBf16(Ints ints) {
            .what = "sums in and out"},
           Edge(tiles, kBf16Edge)};
 }
-Costs CostFinishI8Bf16(Ints ints) {
-  return Finish(ints[0], ints[1], {true, ints[2] != 0, false, false});
-}
-Costs CostFinishI8I8(Ints ints) {
-  return Finish(ints[0], ints[1], {true, ints[2] != 0, false, true});
-}
-Costs CostFinishI8Residual(Ints ints) {
-  return Finish(ints[0], ints[1], {true, ints[2] != 0, true, false});
-}
-Costs CostFinishBf16Bf16(Ints ints) {
-  return Finish(ints[0], ints[1], {false, ints[2] != 0, false, false});
-}
-Costs CostFinishBf16I8(Ints ints) {
-  return Finish(ints[0], ints[1], {false, ints[2] != 0, false, true});
-}
-Costs CostFinishBf16Residual(Ints ints) {
-  return Finish(ints[0], ints[1], {false, ints[2] != 0, true, false});
-}
-namespace {
-// One more compare and branch a block of two vectors: the mode.
-Costs FinishAny(Ints ints, bool int_sums) {
+Costs CostFinishI8(Ints ints) {
+  const double rows = ints[0] / 4.0;
+  const double columns = ints[1] / 8.0;
   const int mode = ints[2];
-  Costs costs =
-      Finish(ints[0], ints[1],
-             {int_sums, (mode & kFinishGelu) != 0,
-              (mode & kFinishResidual) != 0, (mode & kFinishInt8) != 0});
-  costs.front().scalar_ops += 1;
+  const bool narrow = (mode & kFinishInt8) != 0;
+  Costs costs;
+  const auto add = [&costs](const Costs& more) {
+    costs.insert(costs.end(), more.begin(), more.end());
+  };
+  if ((mode & kFinishGelu) != 0) {
+    add(GeluCost(columns, rows, narrow));
+  } else if (narrow) {
+    add(NarrowCost(columns, columns * rows));
+  }
+  if (!narrow)
+    add(WidenCost(columns, columns * rows, (mode & kFinishResidual) != 0));
+  // Which of them, and the loop over columns.
+  costs.push_back(
+      {.trips = columns, .scalar_ops = 6, .branches = 3, .what = "columns"});
   return costs;
 }
-}  // namespace
-Costs CostFinishI8(Ints ints) { return FinishAny(ints, true); }
-Costs CostFinishBf16(Ints ints) { return FinishAny(ints, false); }
+Costs CostFinishBf16(Ints ints) {
+  return FinishBf16(ints[0], ints[1], ints[2]);
+}
 Costs CostMatmulBf16(Ints) {
   const int32_t shape[] = {64, 64, 64, 0};
   Costs costs = CostGemmBf16(shape);

@@ -14,6 +14,25 @@ using Bf16 = sotto::npu::vec::bf16;
 
 namespace sotto::npu {
 
+// What finish_i8 knows of eight channels; finish_params.h makes it. Steps are
+// powers of two, so that shifts change them; zeros make zero of any sum. v is
+// the sum 2^-sums, in int16, p is bias + v factor.
+//   To int8: p 2^-out is the code.
+//   GELU: p is x; p 2^-x, in int16, and p 2^-tail_in, with kTailInBits of
+//   fraction, give GELU in the steps of the former. To int8 it is multiplied by
+//   step 2^-out and counted from `zero`.
+//   To bf16: bias + sum factor 2^-out, rounded, are steps 2^-point. After GELU,
+//   whose result stands for the sum, step is the factor.
+struct FinishColumn {
+  int32_t bias[8];
+  int16_t factor[8];
+  int16_t step[8];
+  int16_t zero[8];
+  int8_t sums, x, tail_in, tail_out, out, point;
+  int8_t unused[10];
+};
+static_assert(sizeof(FinishColumn) == 96);
+
 // Bits of finish_i8's and finish_bf16's mode. The latter knows no int8.
 inline constexpr int kFinishGelu = 1;
 inline constexpr int kFinishResidual = 2;
@@ -63,25 +82,12 @@ void gemm_i8(const int8_t* a, const int8_t* w, int32_t* acc, int32_t m,
              int32_t k, int32_t n, int32_t step);
 void gemm_bf16(const Bf16* a, const Bf16* w, float* acc, int32_t m, int32_t k,
                int32_t n, int32_t step);
-void finish_i8_bf16(const int32_t* acc, const float* params, Bf16* out,
-                    int32_t m, int32_t n, int32_t gelu);
-void finish_i8_i8(const int32_t* acc, const float* params, int8_t* out,
-                  int32_t m, int32_t n, int32_t gelu);
-void finish_i8_residual(const int32_t* acc, const float* params,
-                        const Bf16* residual, Bf16* out, int32_t m, int32_t n,
-                        int32_t gelu);
-void finish_bf16_bf16(const float* acc, const float* params, Bf16* out,
-                      int32_t m, int32_t n, int32_t gelu);
-void finish_bf16_i8(const float* acc, const float* params, int8_t* out,
-                    int32_t m, int32_t n, int32_t gelu);
-void finish_bf16_residual(const float* acc, const float* params,
-                          const Bf16* residual, Bf16* out, int32_t m, int32_t n,
-                          int32_t gelu);
-// Any of them by `mode`: finish_i8's `out` is int8 where it says so.
-// `residual` may be `out` itself.
-void finish_i8(const int32_t* acc, const float* params, const Bf16* residual,
-               Bf16* out, int32_t m, int32_t n, int32_t mode);
-void finish_bf16(const float* acc, const float* params, const Bf16* residual,
+// By `mode`: finish_i8's `out` is int8 where it says so, and its sums are
+// spent. `residual` may be `out` itself.
+void finish_i8(int32_t* acc, const sotto::npu::FinishColumn* params,
+               const Bf16* residual, Bf16* out, int32_t m, int32_t n,
+               int32_t mode);
+void finish_bf16(const float* acc, const float* biases, const Bf16* residual,
                  Bf16* out, int32_t m, int32_t n, int32_t mode);
 void matmul_bf16_64(const Bf16* a, const Bf16* b, Bf16* c, float* scratch);
 

@@ -212,82 +212,6 @@ TEST(NpuKernels, K13CompatMatmulsFloorTheirSums) {
   }
 }
 
-TEST(NpuKernels, Int8EpiloguesScaleAddAndNarrow) {
-  const int m = 16, n = 32;
-  std::vector<int32_t> acc(m * n);
-  std::mt19937_64 random(5);
-  std::uniform_int_distribution<int32_t> any(-33000000, 33000000);
-  for (int32_t& x : acc) x = any(random);
-  std::vector<float> params = RandomFloats(3 * n, 6, 1e-7F);
-  const std::vector<float> bias = RandomFloats(n, 7);
-  std::copy(bias.begin(), bias.end(), params.begin() + n);
-  for (int i = 0; i < n; ++i) params[2 * n + i] = 20.0F + static_cast<float>(i);
-  const Bf16s residual = ToBf16s(RandomFloats(m * n, 8));
-  const auto value = [&](size_t at) {
-    const size_t col = at / 32 % (n / 8) * 8 + at % 8;
-    return std::pair{
-        double{params[col]} * acc[at] + params[n + col],
-        std::abs(double{params[col]} * acc[at]) + std::abs(params[n + col])};
-  };
-  Bf16s plain(m * n), gelu(m * n), sum(m * n);
-  std::vector<int8_t> bytes(m * n), gelu_bytes(m * n);
-  Call("finish_i8_bf16", {acc.data(), params.data(), plain.data()}, {m, n, 0});
-  Call("finish_i8_bf16", {acc.data(), params.data(), gelu.data()}, {m, n, 1});
-  Call("finish_i8_residual",
-       {acc.data(), params.data(), residual.data(), sum.data()}, {m, n, 0});
-  Call("finish_i8_i8", {acc.data(), params.data(), bytes.data()}, {m, n, 0});
-  Call("finish_i8_i8", {acc.data(), params.data(), gelu_bytes.data()},
-       {m, n, 1});
-  for (size_t at = 0; at < acc.size(); ++at) {
-    const auto [want, terms] = value(at);
-    const double inverse = params[2 * n + at / 32 % (n / 8) * 8 + at % 8];
-    const double slack = 0x1p-15 * terms;
-    ASSERT_NEAR(FromBf16(plain[at]), want, 0.5 * Bf16Step(want) * 1.01 + slack);
-    const double g = ExactGelu(want);
-    ASSERT_NEAR(FromBf16(gelu[at]), g, 2 * Bf16Step(g) + Bf16Step(want) / 2);
-    const double r = want + FromBf16(residual[at]);
-    ASSERT_NEAR(FromBf16(sum[at]), r, 0.5 * Bf16Step(r) * 1.01 + slack);
-    const double q = std::clamp(want * inverse, -128.0, 127.0);
-    ASSERT_NEAR(bytes[at], q, 0.5 + 0x1p-14 * terms * inverse);
-    const double zero = std::nearbyint(inverse * double{kGeluDepth}) - 128;
-    const double gq = std::clamp(g * inverse + zero, -128.0, 127.0);
-    ASSERT_NEAR(gelu_bytes[at], gq,
-                0.5 + inverse * (2 * Bf16Step(g) + Bf16Step(want) / 2));
-  }
-}
-
-TEST(NpuKernels, Bf16EpiloguesAddAndNarrow) {
-  const int m = 8, n = 48;
-  const std::vector<float> acc = RandomFloats(m * n, 15, 2.0F);
-  std::vector<float> params = RandomFloats(3 * n, 16);
-  const float* bias = params.data() + n;
-  for (int i = 0; i < n; ++i) params[2 * n + i] = 20.0F + static_cast<float>(i);
-  const Bf16s residual = ToBf16s(RandomFloats(m * n, 17));
-  Bf16s plain(m * n), gelu(m * n), sum(m * n);
-  std::vector<int8_t> bytes(m * n);
-  Call("finish_bf16_bf16", {acc.data(), params.data(), plain.data()},
-       {m, n, 0});
-  Call("finish_bf16_bf16", {acc.data(), params.data(), gelu.data()}, {m, n, 1});
-  Call("finish_bf16_residual",
-       {acc.data(), params.data(), residual.data(), sum.data()}, {m, n, 0});
-  Call("finish_bf16_i8", {acc.data(), params.data(), bytes.data()}, {m, n, 0});
-  for (int i = 0; i < m; ++i) {
-    for (int j = 0; j < n; ++j) {
-      const size_t out = Blocked(i, j, n, 4, 8);
-      const double want = acc[Blocked(i, j, n, 4, 4)] + bias[j];
-      const double slack = 0x1p-22 * (std::abs(want) + std::abs(bias[j]));
-      ASSERT_NEAR(FromBf16(plain[out]), want, 0.5 * Bf16Step(want) + slack);
-      ASSERT_NEAR(FromBf16(gelu[out]), ExactGelu(want),
-                  2 * Bf16Step(ExactGelu(want)) + Bf16Step(want) / 2);
-      const double r = want + FromBf16(residual[out]);
-      ASSERT_NEAR(FromBf16(sum[out]), r, 0.5 * Bf16Step(r) + slack);
-      ASSERT_NEAR(bytes[out],
-                  std::clamp(want * params[2 * n + j], -128.0, 127.0),
-                  0.5 + 0.01);
-    }
-  }
-}
-
 // --- attention --------------------------------------------------------------
 
 struct Heads {
@@ -463,49 +387,19 @@ TEST(NpuKernels, K5FlashRepeatsBitForBitAtEveryVectorWidth) {
 }
 
 // One kernel by argument gives the bits of the several it stands for; also
-// where result and residual are one buffer.
-TEST(NpuKernels, EpiloguesByArgumentAreTheEpilogues) {
+// where result and source are one buffer.
+TEST(NpuKernels, NormsByArgumentAreTheNorms) {
   const int m = 16, n = 64;
   const size_t size = static_cast<size_t>(m) * n;
-  const auto params = RandomFloats(3 * n, 80, 4.0F);
-  const auto sums = RandomFloats(size, 81, 3.0F);
-  std::vector<int32_t> words;
-  for (int8_t x : RandomInt8s(size, 82)) words.push_back(x * 1021);
-  const Bf16s residual = ToBf16s(RandomFloats(size, 83));
-  const auto run = [&](const char* kernel, const void* acc,
-                       std::vector<int32_t> ints, bool adds) {
-    Bf16s out(size);
-    if (adds)
-      Call(kernel, {acc, params.data(), residual.data(), out.data()}, ints);
-    else
-      Call(kernel, {acc, params.data(), out.data()}, ints);
-    return out;
-  };
-  for (int gelu : {0, kFinishGelu}) {
-    const auto any = [&](const char* kernel, const void* acc, int mode) {
-      Bf16s out = mode == kFinishResidual ? residual : Bf16s(size);
-      Call(kernel, {acc, params.data(), out.data(), out.data()},
-           {m, n, mode | gelu});
-      return out;
-    };
-    EXPECT_EQ(any("finish_i8", words.data(), 0),
-              run("finish_i8_bf16", words.data(), {m, n, gelu}, false));
-    EXPECT_EQ(any("finish_i8", words.data(), kFinishInt8),
-              run("finish_i8_i8", words.data(), {m, n, gelu}, false));
-    EXPECT_EQ(any("finish_i8", words.data(), kFinishResidual),
-              run("finish_i8_residual", words.data(), {m, n, gelu}, true));
-    EXPECT_EQ(any("finish_bf16", sums.data(), 0),
-              run("finish_bf16_bf16", sums.data(), {m, n, gelu}, false));
-    EXPECT_EQ(any("finish_bf16", sums.data(), kFinishResidual),
-              run("finish_bf16_residual", sums.data(), {m, n, gelu}, true));
-  }
+  const auto params = RandomFloats(2 * n, 80, 4.0F);
+  const Bf16s x = ToBf16s(RandomFloats(size, 83));
   std::vector<float> stats(m * 16);
-  Call("layer_norm_stats", {residual.data(), stats.data()},
+  Call("layer_norm_stats", {x.data(), stats.data()},
        {m, n, 0, 1, std::bit_cast<int32_t>(1.0F / n)});
   for (int to_i8 : {0, 1}) {
-    Bf16s want(size), got = residual;
+    Bf16s want(size), got = x;
     Call(to_i8 != 0 ? "layer_norm_apply_i8" : "layer_norm_apply_bf16",
-         {residual.data(), stats.data(), params.data(), want.data()}, {m, n});
+         {x.data(), stats.data(), params.data(), want.data()}, {m, n});
     Call("layer_norm_apply",
          {got.data(), stats.data(), params.data(), got.data()}, {m, n, to_i8});
     got.resize(to_i8 != 0 ? size / 2 : size);

@@ -90,181 +90,144 @@ SOTTO_INLINE void gemm_bf16_body(const bf16* a, const bf16* w, float* acc,
   }
 }
 
-// --- epilogues --------------------------------------------------------------
+// --- epilogues of int32 sums ------------------------------------------------
 //
-// params: f32 [3][n]: multipliers (int8 only), biases, scales. value = sum *
-// multiplier + bias, then GELU where asked, then
-//   bf16: rounded to nearest even;
-//   residual: plus the residual in f32, then bf16;
-//   i8: times the channel's scale, rounded to nearest even, saturated; after
-//     GELU counted from its least value (device.h, kGeluDepth).
-// A block of 4x8 outputs is two vectors of two rows.
+// In fixed point (device.h, FinishColumn), a block of 4x8 at a time: one
+// multiply is 32 results, an int16 product in 32 bits, and its way back to
+// int16 or int8 (shift, round, saturate) is an instruction of another slot, or
+// part of the store. Floats would take six multiplies for 16.
 
-struct BlockValues {
-  Floats low, high;  // rows 0 and 1, rows 2 and 3
-};
+// Eight channels' constants over the rows of a block.
+SOTTO_INLINE Shorts FourRows(const int16_t* p) {
+  return vec::load_v<8>(p).grow_replicate<32>();
+}
 
-// Sources of 4x8 blocks of sums as floats.
-struct IntSums {
-  const int32_t* acc;
-  int n;
-  SOTTO_INLINE BlockValues Block(int i, int j) const {
-    const int32_t* p = acc + (i * (n / 8) + j) * 32;
-    return {vec::to_float(vec::load_v<16>(p)),
-            vec::to_float(vec::load_v<16>(p + 16))};
-  }
-};
-struct FloatSums {
-  const float* acc;
-  int n;
-  // Two 4x4 blocks side by side, zipped row by row.
-  SOTTO_INLINE BlockValues Block(int i, int j) const {
-    const float* p = acc + (i * (n / 4) + 2 * j) * 16;
-    const auto [low, high] =
-        vec::interleave_zip<4>(vec::load_v<16>(p), vec::load_v<16>(p + 16));
-    return {low, high};
-  }
-};
-
-struct Bf16Out {
-  bf16* out;
-  SOTTO_INLINE void Store(int at, const BlockValues& v, int) const {
-    vec::store_v(out + at, vec::concat(ToHalves(v.low), ToHalves(v.high)));
-  }
-};
-struct ResidualOut {
-  const bf16* residual;
-  bf16* out;
-  SOTTO_INLINE void Store(int at, const BlockValues& v, int j) const {
-    const Floats low = ToFloats(vec::load_v<16>(residual + at));
-    const Floats high = ToFloats(vec::load_v<16>(residual + at + 16));
-    Bf16Out{out}.Store(at, {vec::add(v.low, low), vec::add(v.high, high)}, j);
-  }
-};
-struct Int8Out {
-  int8_t* out;
-  const float* scales;
-  bool gelu;
-  SOTTO_INLINE void Store(int at, const BlockValues& v, int j) const {
-    const Floats scale = TwoRows(scales + j * 8);
-    const TwoParts factor = SplitTwo(scale);
-    const Sums zero(gelu ? ZeroAfterGelu(scale) : Float16(0.0F));
-    vec::store_v(
-        out + at,
-        PackInt8(ToInt8Range(Result(MacTwo(zero, SplitTwo(v.low), factor))),
-                 ToInt8Range(Result(MacTwo(zero, SplitTwo(v.high), factor)))));
-  }
-  SOTTO_INLINE static Floats ZeroAfterGelu(const Floats& scale) {
-    const Floats depth = MulTwo(scale, Float16(kGeluDepth));
-    return vec::sub(vec::add(depth, Float16(kRound)), Float16(kRound + 128.0F));
-  }
-};
-
-// What the call's mode says (device.h): one program for all products of a core
-// whose program memory has no room for three.
-struct Bf16Any {
-  const bf16* residual;
-  bf16* out;
-  int mode;
-  SOTTO_INLINE void Store(int at, const BlockValues& v, int j) const {
-    if ((mode & kFinishResidual) != 0) {
-      ResidualOut{residual, out}.Store(at, v, j);
-    } else {
-      Bf16Out{out}.Store(at, v, j);
-    }
-  }
-};
-struct AnyOut {
-  const bf16* residual;
-  bf16* out;
-  const float* scales;
-  int mode;
-  SOTTO_INLINE void Store(int at, const BlockValues& v, int j) const {
-    if ((mode & kFinishInt8) != 0) {
-      Int8Out{reinterpret_cast<int8_t*>(out), scales, (mode & kFinishGelu) != 0}
-          .Store(at, v, j);
-    } else {
-      Bf16Any{residual, out, mode}.Store(at, v, j);
-    }
-  }
-};
-
-template <typename Source, typename Sink>
-SOTTO_INLINE void Epilogue(const Source& source, const float* params,
-                           const Sink& sink, int m, int n, bool gelu) {
-  SetProductionModes();
-  for (int j = 0; j < n / 8; ++j) {
-    const TwoParts multiplier = SplitTwo(TwoRows(params + j * 8));
-    const Floats bias = TwoRows(params + n + j * 8);
-    for (int i = 0; i < m / 4; ++i) {
-      BlockValues v = source.Block(i, j);
-      v.low = Result(MacTwo(Sums(bias), SplitTwo(v.low), multiplier));
-      v.high = Result(MacTwo(Sums(bias), SplitTwo(v.high), multiplier));
-      if (gelu) v = {Gelu(v.low), Gelu(v.high)};
-      sink.Store((i * (n / 8) + j) * 32, v, j);
-    }
+SOTTO_INLINE void NarrowColumn(const FinishColumn& c, const int32_t* acc,
+                               int8_t* out, int m, int stride) {
+  const ShortSums bias(vec::load_v<8>(c.bias).grow_replicate<32>());
+  const Shorts factor = FourRows(c.factor);
+  for (int i = 0; i < m / 4; ++i) {
+    const ShortSums sums(vec::load_v<32>(acc + i * stride));
+    const Shorts v = sums.to_vector<int16_t>(c.sums);
+    vec::store_v(out + i * stride,
+                 vec::mac(bias, v, factor).to_vector<int8_t>(c.out));
   }
 }
-// bf16 sums need no multiplier.
-template <typename Sink>
-SOTTO_INLINE void BiasEpilogue(const FloatSums& source, const float* params,
-                               const Sink& sink, int m, int n, bool gelu) {
-  SetProductionModes();
-  for (int j = 0; j < n / 8; ++j) {
-    const Floats b = TwoRows(params + n + j * 8);
-    for (int i = 0; i < m / 4; ++i) {
-      BlockValues v = source.Block(i, j);
-      v = {vec::add(v.low, b), vec::add(v.high, b)};
-      if (gelu) v = {Gelu(v.low), Gelu(v.high)};
-      sink.Store((i * (n / 8) + j) * 32, v, j);
+
+// GELU of eight blocks at a time: a chain of eight multiplies, each waiting for
+// the one before, is hidden by seven others. x in two steps takes the place of
+// the sums first: more values would not fit the registers. codes null: GELU's
+// steps come back as sums.
+SOTTO_INLINE void GeluColumn(const FinishColumn& c, int32_t* acc, int8_t* codes,
+                             int m, int stride) {
+  const ShortSums bias(vec::load_v<8>(c.bias).grow_replicate<32>());
+  const Shorts factor = FourRows(c.factor);
+  for (int i = 0; i < m / 4; ++i) {
+    int32_t* p = acc + i * stride;
+    const ShortSums sums(vec::load_v<32>(p));
+    const ShortSums x = vec::mac(bias, sums.to_vector<int16_t>(c.sums), factor);
+    auto* both = reinterpret_cast<int16_t*>(p);
+    vec::store_v(both, x.to_vector<int16_t>(c.x));
+    vec::store_v(both + 32, x.to_vector<int16_t>(c.tail_in));
+  }
+  const ShortSums zero(FourRows(c.zero), c.out);
+  const Shorts step = FourRows(c.step);
+  constexpr int kTogether = 8;
+  for (int i = 0; i < m / 4; i += kTogether) {
+    // Past the end the last block is made again.
+    const auto at = [&](int b) {
+      return (i + b < m / 4 ? i + b : m / 4 - 1) * stride;
+    };
+    Shorts h[kTogether];
+    for (int b = 0; b < kTogether; ++b) {
+      const auto* both = reinterpret_cast<const int16_t*>(acc + at(b));
+      const Shorts tail = NegativeTail(vec::load_v<32>(both + 32))
+                              .to_vector<int16_t>(c.tail_out);
+      h[b] = vec::add(vec::max(vec::load_v<32>(both), Short32(0)), tail);
+    }
+    for (int b = 0; b < kTogether; ++b) {
+      if (codes != nullptr) {
+        vec::store_v(codes + at(b),
+                     vec::mac(zero, h[b], step).to_vector<int8_t>(c.out));
+      } else {
+        vec::store_v(acc + at(b), ShortSums(h[b]).to_vector<int32_t>());
+      }
     }
   }
 }
 
-SOTTO_INLINE void finish_i8_bf16_body(const int32_t* acc, const float* params,
-                                      bf16* out, int m, int n, int gelu) {
-  Epilogue(IntSums{acc, n}, params, Bf16Out{out}, m, n, gelu != 0);
-}
-SOTTO_INLINE void finish_i8_i8_body(const int32_t* acc, const float* params,
-                                    int8_t* out, int m, int n, int gelu) {
-  Epilogue(IntSums{acc, n}, params, Int8Out{out, params + 2 * n, gelu != 0}, m,
-           n, gelu != 0);
-}
-SOTTO_INLINE void finish_i8_residual_body(const int32_t* acc,
-                                          const float* params,
-                                          const bf16* residual, bf16* out,
-                                          int m, int n, int gelu) {
-  Epilogue(IntSums{acc, n}, params, ResidualOut{residual, out}, m, n,
-           gelu != 0);
-}
-SOTTO_INLINE void finish_bf16_bf16_body(const float* acc, const float* params,
-                                        bf16* out, int m, int n, int gelu) {
-  BiasEpilogue(FloatSums{acc, n}, params, Bf16Out{out}, m, n, gelu != 0);
-}
-SOTTO_INLINE void finish_bf16_i8_body(const float* acc, const float* params,
-                                      int8_t* out, int m, int n, int gelu) {
-  BiasEpilogue(FloatSums{acc, n}, params,
-               Int8Out{out, params + 2 * n, gelu != 0}, m, n, gelu != 0);
-}
-SOTTO_INLINE void finish_bf16_residual_body(const float* acc,
-                                            const float* params,
-                                            const bf16* residual, bf16* out,
-                                            int m, int n, int gelu) {
-  BiasEpilogue(FloatSums{acc, n}, params, ResidualOut{residual, out}, m, n,
-               gelu != 0);
+// To bf16, plus the residual or not, 16 at a time. int32 by int16 in 64 bits:
+// the range of what int8 does not limit is only known at its worst.
+SOTTO_INLINE void WidenColumn(const vec::vector<int32_t, 8>& bias,
+                              const int16_t* factor, int shift, int point,
+                              const int32_t* acc, const bf16* residual,
+                              bf16* out, int m, int stride) {
+  // 1.5 2^23 steps 2^-point.
+  const int32_t bits = ((150 - point) << 23) + (1 << 22);
+  const Floats zero = Float16(FloatOfBits(bits));
+  const Words steps =
+      vec::add(bias.grow_replicate<16>(), vec::broadcast<int32_t, 16>(bits));
+  const vec::accum<vec::acc64, 16> start(steps, shift);
+  const auto factors = vec::load_v<8>(factor).grow_replicate<16>();
+  for (int i = 0; i < m / 4; ++i) {
+    for (int half = 0; half < 2; ++half) {
+      const int at = i * stride + half * 16;
+      const Words value = vec::mac(start, vec::load_v<16>(acc + at), factors)
+                              .to_vector<int32_t>(shift);
+      Sums sum(vec::sub(value.cast_to<float>(), zero));
+      if (residual != nullptr)
+        sum = vec::mac(sum, vec::load_v<16>(residual + at), Half16(1.0F));
+      vec::store_v(out + at, sum.to_vector<bf16>());
+    }
+  }
 }
 
-SOTTO_INLINE void finish_i8_body(const int32_t* acc, const float* params,
+SOTTO_INLINE void finish_i8_body(int32_t* sums, const FinishColumn* params,
                                  const bf16* residual, bf16* out, int m, int n,
                                  int mode) {
-  Epilogue(IntSums{acc, n}, params, AnyOut{residual, out, params + 2 * n, mode},
-           m, n, (mode & kFinishGelu) != 0);
+  SetProductionModes();
+  const bool gelu = (mode & kFinishGelu) != 0;
+  const bool narrow = (mode & kFinishInt8) != 0;
+  for (int j = 0; j < n / 8; ++j) {
+    const FinishColumn& c = params[j];
+    int32_t* acc = sums + j * 32;
+    int8_t* codes = reinterpret_cast<int8_t*>(out) + j * 32;
+    if (gelu) GeluColumn(c, acc, narrow ? codes : nullptr, m, 4 * n);
+    if (narrow && !gelu) NarrowColumn(c, acc, codes, m, 4 * n);
+    if (narrow) continue;
+    WidenColumn(gelu ? vec::zeros<int32_t, 8>() : vec::load_v<8>(c.bias),
+                gelu ? c.step : c.factor, gelu ? 0 : c.out, c.point, acc,
+                (mode & kFinishResidual) != 0 ? residual + j * 32 : nullptr,
+                out + j * 32, m, 4 * n);
+  }
 }
-SOTTO_INLINE void finish_bf16_body(const float* acc, const float* params,
+
+// --- epilogue of f32 sums ---------------------------------------------------
+//
+// biases: f32 [n]. A block of 4x8 outputs is two vectors of two rows, zipped
+// from two 4x4 blocks side by side.
+
+SOTTO_INLINE void finish_bf16_body(const float* acc, const float* biases,
                                    const bf16* residual, bf16* out, int m,
                                    int n, int mode) {
-  BiasEpilogue(FloatSums{acc, n}, params, Bf16Any{residual, out, mode}, m, n,
-               (mode & kFinishGelu) != 0);
+  SetProductionModes();
+  for (int j = 0; j < n / 8; ++j) {
+    const Floats bias = TwoRows(biases + j * 8);
+    for (int i = 0; i < m / 4; ++i) {
+      const float* p = acc + (i * (n / 4) + 2 * j) * 16;
+      const auto [low, high] =
+          vec::interleave_zip<4>(vec::load_v<16>(p), vec::load_v<16>(p + 16));
+      const int at = (i * (n / 8) + j) * 32;
+      Floats v[2] = {vec::add(low, bias), vec::add(high, bias)};
+      for (int half = 0; half < 2; ++half) {
+        if ((mode & kFinishGelu) != 0) v[half] = Gelu(v[half]);
+        if ((mode & kFinishResidual) != 0)
+          v[half] = vec::add(
+              v[half], ToFloats(vec::load_v<16>(residual + at + half * 16)));
+        vec::store_v(out + at + half * 16, ToHalves(v[half]));
+      }
+    }
+  }
 }
 
 // 64x64x64 in one call: bf16 in and out, no bias. scratch: the f32 sums.
@@ -272,10 +235,11 @@ SOTTO_INLINE void matmul_bf16_64_body(const bf16* a, const bf16* b, bf16* c,
                                       float* scratch) {
   gemm_bf16_body(a, b, scratch, 64, 64, 64, 0);
   SetProductionModes();
-  for (int i = 0; i < 16; ++i) {
-    for (int j = 0; j < 8; ++j) {
-      Bf16Out{c}.Store((i * 8 + j) * 32, FloatSums{scratch, 64}.Block(i, j), j);
-    }
+  for (int i = 0; i < 128; ++i) {
+    const float* p = scratch + i * 32;
+    const auto [low, high] =
+        vec::interleave_zip<4>(vec::load_v<16>(p), vec::load_v<16>(p + 16));
+    vec::store_v(c + i * 32, vec::concat(ToHalves(low), ToHalves(high)));
   }
 }
 
@@ -292,40 +256,15 @@ SOTTO_KERNEL(gemm_bf16,
              (const vec::bf16* a, const vec::bf16* w, float* acc, int32_t m,
               int32_t k, int32_t n, int32_t step),
              (a, w, acc, m, k, n, step))
-SOTTO_KERNEL(finish_i8_bf16,
-             (const int32_t* acc, const float* params, vec::bf16* out,
-              int32_t m, int32_t n, int32_t gelu),
-             (acc, params, out, m, n, gelu))
-SOTTO_KERNEL(finish_i8_i8,
-             (const int32_t* acc, const float* params, int8_t* out, int32_t m,
-              int32_t n, int32_t gelu),
-             (acc, params, out, m, n, gelu))
-SOTTO_KERNEL(finish_i8_residual,
-             (const int32_t* acc, const float* params,
-              const vec::bf16* residual, vec::bf16* out, int32_t m, int32_t n,
-              int32_t gelu),
-             (acc, params, residual, out, m, n, gelu))
-SOTTO_KERNEL(finish_bf16_bf16,
-             (const float* acc, const float* params, vec::bf16* out, int32_t m,
-              int32_t n, int32_t gelu),
-             (acc, params, out, m, n, gelu))
-SOTTO_KERNEL(finish_bf16_i8,
-             (const float* acc, const float* params, int8_t* out, int32_t m,
-              int32_t n, int32_t gelu),
-             (acc, params, out, m, n, gelu))
-SOTTO_KERNEL(finish_bf16_residual,
-             (const float* acc, const float* params, const vec::bf16* residual,
-              vec::bf16* out, int32_t m, int32_t n, int32_t gelu),
-             (acc, params, residual, out, m, n, gelu))
 SOTTO_KERNEL(finish_i8,
-             (const int32_t* acc, const float* params,
+             (int32_t * acc, const FinishColumn* params,
               const vec::bf16* residual, vec::bf16* out, int32_t m, int32_t n,
               int32_t mode),
              (acc, params, residual, out, m, n, mode))
 SOTTO_KERNEL(finish_bf16,
-             (const float* acc, const float* params, const vec::bf16* residual,
+             (const float* acc, const float* biases, const vec::bf16* residual,
               vec::bf16* out, int32_t m, int32_t n, int32_t mode),
-             (acc, params, residual, out, m, n, mode))
+             (acc, biases, residual, out, m, n, mode))
 SOTTO_KERNEL(matmul_bf16_64,
              (const vec::bf16* a, const vec::bf16* b, vec::bf16* c,
               float* scratch),

@@ -17,9 +17,15 @@
 //    see how far it moves a result.
 //  * f32 has no multiplier. kernels/elementary.h builds products out of bf16
 //    halves; kernels use those, never a float times a float.
+//  * Integer products: int16 by int16 in 32 bits, 32 lanes a multiply (aie::mul,
+//    aie::mac on acc32; mul_elem_32, mac_elem_32), int32 by int16 in 64 bits, by
+//    halves, 16 lanes in two multiplies (the same on acc64; mul_elem_16_2).
+//    accum(v, shift) is aie::accum::from_vector (VUPS), to_vector<T>(shift)
+//    shift-round-saturate (VSRS, or VST.SRS with a store), add, sub, min and max
+//    of int16 one instruction of 32 lanes, of which sums wrap (VADD.16).
 //
-// Sources: aie_api (names, shapes), AM020 (alignment of bf16 sums), and the
-// published kernel outputs listed in docs/npu-kernels.md.
+// Sources: aie_api (names, shapes), llvm-aie (instructions), AM020 (alignment of
+// bf16 sums), and the published kernel outputs listed in docs/npu-kernels.md.
 #pragma once
 
 #include <cstddef>

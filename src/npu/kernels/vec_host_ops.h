@@ -54,19 +54,31 @@ SOTTO_INLINE vector<T, 2 * N> concat(const vector<T, N>& a,
 
 // --- element by element -----------------------------------------------------
 
-#define SOTTO_VEC_BINARY(name, expression)                              \
-  template <typename T, unsigned N>                                     \
-  SOTTO_INLINE vector<T, N> name(const vector<T, N>& a,                 \
-                                 const vector<T, N>& b) {               \
-    static_assert(!std::is_same_v<T, bf16>, "bf16 has no plain lanes"); \
-    vector<T, N> out;                                                   \
-    const auto x = a.native;                                            \
-    const auto y = b.native;                                            \
-    out.native = expression;                                            \
-    return out;                                                         \
+// Integer sums wrap: as unsigned lanes they may.
+template <typename V>
+SOTTO_INLINE auto Wrapped(V v) {
+  using Lane = std::remove_cvref_t<decltype(v[0])>;
+  if constexpr (std::is_integral_v<Lane>) {
+    return __builtin_convertvector(
+        v, NativeVector<std::make_unsigned_t<Lane>, sizeof(V) / sizeof(Lane)>);
+  } else {
+    return v;
   }
-SOTTO_VEC_BINARY(add, x + y)
-SOTTO_VEC_BINARY(sub, x - y)
+}
+#define SOTTO_VEC_BINARY(name, expression)                                    \
+  template <typename T, unsigned N>                                           \
+  SOTTO_INLINE vector<T, N> name(const vector<T, N>& a,                       \
+                                 const vector<T, N>& b) {                     \
+    static_assert(!std::is_same_v<T, bf16>, "bf16 has no plain lanes");       \
+    vector<T, N> out;                                                         \
+    const auto x = a.native;                                                  \
+    const auto y = b.native;                                                  \
+    out.native =                                                              \
+        __builtin_convertvector((expression), typename vector<T, N>::Native); \
+    return out;                                                               \
+  }
+SOTTO_VEC_BINARY(add, Wrapped(x) + Wrapped(y))
+SOTTO_VEC_BINARY(sub, Wrapped(x) - Wrapped(y))
 SOTTO_VEC_BINARY(max, x > y ? x : y)
 SOTTO_VEC_BINARY(min, x < y ? x : y)
 SOTTO_VEC_BINARY(bit_and, x& y)
@@ -180,6 +192,16 @@ SOTTO_INLINE accum<Tag, N> msc(const accum<Tag, N>& acc, const vector<T, N>& a,
                                const vector<T, N>& b) {
   accum<Tag, N> out;
   out.native = acc.native - Widen<Tag>(a) * Widen<Tag>(b);
+  return out;
+}
+// int32 by int16 (on the core by their halves, two multiplies): the sum of such
+// a product and a 64-bit accumulator.
+template <unsigned N>
+SOTTO_INLINE accum<acc64, N> mac(const accum<acc64, N>& acc,
+                                 const vector<int32_t, N>& a,
+                                 const vector<int16_t, N>& b) {
+  accum<acc64, N> out;
+  out.native = acc.native + Widen<acc64>(a) * Widen<acc64>(b);
   return out;
 }
 template <typename Tag, unsigned N>
