@@ -101,10 +101,9 @@ FinishChannel ChannelOf(const Dense& m, int i, float scale,
   channel.bias =
       double{m.bias[i]} * m.times[i] - ZeroSum(m, rounded) * channel.multiplier;
   for (const int8_t w : rounded) channel.reach += 128 * std::abs(w);
-  // GELU that stays bf16 has 15 bits for it. All weights would have to agree
-  // with their inputs: speech reaches a 16th (measured), beyond a quarter it
-  // saturates.
-  if (m.mode == (kFinishGelu | kFinishResidual)) channel.reach /= 4;
+  // GELU that stays bf16 has 15 bits for it. For the largest value all weights
+  // would have to agree with their inputs: speech reaches a 16th (measured).
+  channel.top = channel.reach * channel.multiplier / 4;
   channel.scale = m.scale[i];
   if (!m.codes.empty()) channel.zero = static_cast<int>(m.codes[i]);
   return channel;

@@ -127,7 +127,9 @@ void NarrowGelu(const Channels& channels, FinishColumn* out) {
 }
 
 void WidenGelu(const Channels& channels, FinishColumn* out) {
-  SetGelu(channels, Reach, out);
+  SetGelu(
+      channels,
+      [](const FinishChannel& c) { return std::min(Reach(c), c.top); }, out);
   std::fill_n(out->step, 8, int16_t{1});
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <limits>
 
 #include "npu/kernels/device.h"
 
@@ -13,6 +14,8 @@ struct FinishChannel {
   double multiplier = 1;  // above 0
   double bias = 0;
   double reach = 0;  // no sum is further from 0
+  // After GELU to bf16: larger values may saturate.
+  double top = std::numeric_limits<double>::infinity();
   // To int8 only; `zero` only after GELU.
   double scale = 1;
   int zero = 0;
