@@ -139,7 +139,7 @@ struct ArrayLayout {
   int rows() const { return row_blocks * kArrayRows; }
   bool int8() const { return precision == EncoderPrecision::kInt8; }
   // Blocks whose parameters a header has; int8 has less room in L1.
-  int header_blocks() const { return int8() ? 3 : 4; }
+  int header_blocks() const { return 4; }
   // Tiles of K in an element of weights.
   int element_tiles() const { return int8() ? 2 : 1; }
 };

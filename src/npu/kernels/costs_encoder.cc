@@ -58,8 +58,7 @@ constexpr LoopCost kExp2{.vmul_bf16 = 5, .vector_ops = 5 + 8 + 1 + 2};
 constexpr LoopCost kProbability{.vmul_bf16 = 2, .vector_ops = 7};
 const LoopCost kReciprocal =
     Times(4, kMulTwo) + Times(2, kMulThree) + LoopCost{.vector_ops = 4};
-const LoopCost kRoot =
-    Times(6, kMulTwo) + Times(4, kMulThree) + LoopCost{.vector_ops = 5};
+const LoopCost kRoot = Times(10, kMulThree) + LoopCost{.vector_ops = 5};
 // Absolute, narrow, widen, shift, subtract, two clamps, the positive part; one
 // product. The table stands once (the parallel lookup wants four copies), so
 // its 16 lanes go one by one: an index out, a load, a value in.
@@ -260,13 +259,20 @@ Costs FlashValues(Ints ints) {
        .accumulators = 4,
        .what = "sum of probabilities"},
       {.trips = rows / 16, .loads = 8, .stores = 8, .what = "sums in and out"},
-      {.trips = tiles * keys / 8,
+      {.trips = tiles * (keys / 8 - 1),
        .vmac_bf16 = 16,
        .shuffles = 4,
        .loads = 16,
        .accumulators = 16,
        .what = "probabilities times V"},
-      {.trips = tiles, .loads = 32, .stores = 32, .what = "output in and out"},
+      // In the stretch of the last products.
+      {.trips = tiles,
+       .vmac_bf16 = 16,
+       .shuffles = 4,
+       .loads = 16 + 32,
+       .stores = 32,
+       .accumulators = 16,
+       .what = "output in and out"},
       Edge(tiles + rows / 16, kBf16Edge)};
 }
 
@@ -297,15 +303,19 @@ LoopCost Gammas(double blocks) {
   return Loop(blocks, "gamma and beta",
               kSplitThree + LoopCost{.shuffles = 2, .loads = 2});
 }
-// Sums over the lanes of four rows, mean, variance and its root once for all
-// four, then their parts for each half block.
+// Sums over the lanes of four rows, mean, variance, its root and their product
+// once for all four.
 LoopCost RowConstants(double fours) {
-  LoopCost out =
-      Loop(fours, "1 / sigma",
-           kRoot + Times(3, kMulThree) + Times(2, kSplitThree + kMulThree) +
-               LoopCost{.vector_ops = 6, .shuffles = 10});
-  out.chain = 9 * (3 * 6 + 8);
+  LoopCost out = Loop(
+      fours, "1 / sigma",
+      kRoot + Times(4, kMulThree) + LoopCost{.vector_ops = 6, .shuffles = 10});
+  out.chain = 12 * (3 * 6 + 8);
   return out;
+}
+// 1 / sigma's parts for each half block.
+LoopCost RowParts(double fours) {
+  return Loop(fours, "constants of a row",
+              Times(2, kSplitThree) + LoopCost{.loads = 8});
 }
 
 Costs LayerNormRows(Ints ints, const LoopCost& out) {
@@ -315,45 +325,50 @@ Costs LayerNormRows(Ints ints, const LoopCost& out) {
   return {Loop(vectors, "sum", {.vector_ops = 2, .loads = 1}),
           Loop(vectors, "sum of squares",
                LoopCost{.vector_ops = 3, .loads = 1} + kSplitTwo + kMacTwo),
-          RowConstants(rows / 4), Gammas(rows / 4 * width / 8),
+          RowConstants(rows / 4),
+          RowParts(rows / 4),
+          Gammas(rows / 4 * width / 8),
           Apply(vectors, out)};
 }
 Costs LayerNormApply(Ints ints, const LoopCost& out) {
   const double rows = ints[0];
   const double width = ints[1];
-  LoopCost constants =
-      Loop(rows / 4, "constants of a row",
-           Times(2, kSplitThree + kMulThree) + LoopCost{.loads = 8});
-  constants.chain = 7 + 3 * 6 + 8;
+  LoopCost constants = RowParts(rows / 4);
+  constants.chain = 7 + 8;
   return {constants, Gammas(rows / 4 * width / 8),
           Apply(rows * width / 16, out)};
 }
 
 }  // namespace
 
+// The sums go out in the stretch of the last products; the next tile's come in.
 Costs CostGemmI8(Ints ints) {
   const double tiles = ints[0] / 8.0 * ints[2] / 32.0;
-  return {{.trips = tiles * ints[1] / 8.0,
+  return {{.trips = tiles * (ints[1] / 8.0 - 1),
            .vmac_int8 = 8,
            .loads = 10,
            .accumulators = 8,
            .what = "products"},
           {.trips = tiles,
-           .loads = ints[3] == 0 ? 0.0 : 32.0,
+           .vmac_int8 = 8,
+           .loads = 10 + (ints[3] == 0 ? 0.0 : 32.0),
            .stores = 32,
+           .accumulators = 8,
            .what = "sums in and out"},
           Edge(tiles, kInt8Edge)};
 }
 Costs CostGemmBf16(Ints ints) {
   const double tiles = ints[0] / 8.0 * ints[2] / 32.0;
-  return {{.trips = tiles * ints[1] / 8.0,
+  return {{.trips = tiles * (ints[1] / 8.0 - 1),
            .vmac_bf16 = 16,
            .loads = 20,
            .accumulators = 16,
            .what = "products"},
           {.trips = tiles,
-           .loads = ints[3] == 0 ? 0.0 : 32.0,
+           .vmac_bf16 = 16,
+           .loads = 20 + (ints[3] == 0 ? 0.0 : 32.0),
            .stores = 32,
+           .accumulators = 16,
            .what = "sums in and out"},
           Edge(tiles, kBf16Edge)};
 }

@@ -20,7 +20,8 @@ Costs CostPassthrough(Ints ints) {
 }
 Costs CostKeep(Ints ints) {
   Costs costs = {{.trips = 1, .scalar_ops = 2, .branches = 1, .what = "own?"}};
-  if (ints[1] == ints[2] || ints[1] == ints[3]) costs.push_back(CostPassthrough(ints)[0]);
+  if (ints[1] == ints[2] || ints[1] == ints[3])
+    costs.push_back(CostPassthrough(ints)[0]);
   return costs;
 }
 Costs CostZero(Ints ints) {

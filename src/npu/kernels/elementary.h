@@ -141,17 +141,17 @@ SOTTO_INLINE Floats ReciprocalTwo(const Floats& x) {
   return y;
 }
 
-// 1 / sqrt(x) for normal x > 0, to about 22 bits: each step of Newton doubles
-// the bits, so only the last needs all of them.
+// 1 / sqrt(x) for normal x > 0, to about 22 bits: three steps of Newton, each
+// as exact as the last has to be, so that they are a loop.
 SOTTO_INLINE Floats ReciprocalRoot(const Floats& x) {
   const Words guess = vec::sub(vec::broadcast<int32_t, 16>(0x5F3759DF),
                                vec::logical_downshift(x.cast_to<int32_t>(), 1));
   Floats y = guess.cast_to<float>();
   const Floats half = MulThree(x, Float16(0.5F));
-  for (int step = 0; step < 2; ++step) {
-    y = MulTwo(y, vec::sub(Float16(1.5F), MulTwo(half, MulTwo(y, y))));
+  for (int step = 0; step < 3; ++step) {
+    y = MulThree(y, vec::sub(Float16(1.5F), MulThree(half, MulThree(y, y))));
   }
-  return MulThree(y, vec::sub(Float16(1.5F), MulThree(half, MulThree(y, y))));
+  return y;
 }
 
 SOTTO_INLINE Floats Absolute(const Floats& x) {

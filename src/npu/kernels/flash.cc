@@ -349,10 +349,39 @@ SOTTO_INLINE void AddSums(const bf16* p, const State& state, int i,
 }
 
 // 16 rows by 16 columns at a time: sixteen of the eighteen half accumulators.
+struct ValueTile {
+  using Mmul = vec::mmul<4, 8, 4, bf16, bf16>;
+  const bf16* p;  // of the rows
+  const bf16* v;  // of the columns
+  int key_blocks, d_blocks;
+  Mmul c[4][4];
+
+  // Products with keys 8 l to 8 l + 7; then, where it is the last, a block's
+  // sums go while the next block's are made.
+  template <bool kStore>
+  SOTTO_INLINE void Add(int l, float* out, int stride) {
+    vec::vector<bf16, 32> x[4];
+    for (int r = 0; r < 4; ++r)
+      x[r] = vec::load_v<32>(p + (r * key_blocks + l) * 32);
+    for (int b = 0; b < 2; ++b) {
+      // Two blocks of 4 keys x 8 columns to two of 8 keys x 4 columns.
+      const bf16* at = v + (2 * l * d_blocks + b) * 32;
+      const auto [left, right] = vec::interleave_unzip<4>(
+          vec::load_v<32>(at), vec::load_v<32>(at + d_blocks * 32));
+      for (int r = 0; r < 4; ++r) {
+        c[r][2 * b].mac(x[r], left);
+        c[r][2 * b + 1].mac(x[r], right);
+        if constexpr (!kStore) continue;
+        float* to = out + r * stride + 2 * b * 16;
+        vec::store_v(to, c[r][2 * b].template to_vector<float>());
+        vec::store_v(to + 16, c[r][2 * b + 1].template to_vector<float>());
+      }
+    }
+  }
+};
 SOTTO_INLINE void flash_values_body(const bf16* p, const bf16* v,
                                     float* state_buffer, int rows, int keys,
                                     int d, int block) {
-  using Mmul = vec::mmul<4, 8, 4, bf16, bf16>;
   const State state(state_buffer, rows, d);
   const int key_blocks = keys / 8;
   for (int i = 0; i < rows / 4; i += 4) {
@@ -360,30 +389,14 @@ SOTTO_INLINE void flash_values_body(const bf16* p, const bf16* v,
     AddSums(p0, state, i, key_blocks, block == 0);
     for (int j = 0; j < d / 8; j += 2) {
       float* out = state.Out(i) + 2 * j * 16;
-      Mmul c[4][4];
+      ValueTile tile{p0, v + j * 32, key_blocks, d / 8, {}};
       for (int r = 0; r < 4; ++r)
         for (int b = 0; b < 4; ++b)
-          c[r][b] =
-              Mmul(LoadUnless(block == 0, out + r * state.Stride() + b * 16));
-      for (int l = 0; l < key_blocks; ++l) {
-        vec::vector<bf16, 32> x[4];
-        for (int r = 0; r < 4; ++r)
-          x[r] = vec::load_v<32>(p0 + (r * key_blocks + l) * 32);
-        for (int b = 0; b < 2; ++b) {
-          // Two blocks of 4 keys x 8 columns to two of 8 keys x 4 columns.
-          const bf16* at = v + (2 * l * (d / 8) + j + b) * 32;
-          const auto [left, right] = vec::interleave_unzip<4>(
-              vec::load_v<32>(at), vec::load_v<32>(at + d / 8 * 32));
-          for (int r = 0; r < 4; ++r) {
-            c[r][2 * b].mac(x[r], left);
-            c[r][2 * b + 1].mac(x[r], right);
-          }
-        }
-      }
-      for (int r = 0; r < 4; ++r)
-        for (int b = 0; b < 4; ++b)
-          vec::store_v(out + r * state.Stride() + b * 16,
-                       c[r][b].to_vector<float>());
+          tile.c[r][b] = ValueTile::Mmul(
+              LoadUnless(block == 0, out + r * state.Stride() + b * 16));
+      for (int l = 0; l < key_blocks - 1; ++l)
+        tile.Add<false>(l, out, state.Stride());
+      tile.Add<true>(key_blocks - 1, out, state.Stride());
     }
   }
 }

@@ -35,7 +35,8 @@ SOTTO_INLINE void gemm_i8_body(const int8_t* a, const int8_t* w, int32_t* acc,
       const int8_t* a0 = a + i * k_blocks * 32;
       const int8_t* a1 = a0 + k_blocks * 32;
       const int8_t* w0 = w + j * k_blocks * 64;
-      for (int l = 0; l < k_blocks; ++l) {
+      const int last = k_blocks - 1;
+      for (int l = 0; l < last; ++l) {
         const auto x0 = vec::load_v<32>(a0 + l * 32);
         const auto x1 = vec::load_v<32>(a1 + l * 32);
         for (int b = 0; b < 4; ++b) {
@@ -44,7 +45,14 @@ SOTTO_INLINE void gemm_i8_body(const int8_t* a, const int8_t* w, int32_t* acc,
           c[1][b].mac(x1, y);
         }
       }
+      // The last products by themselves: a block's sums go while the next
+      // block's are made.
+      const auto x0 = vec::load_v<32>(a0 + last * 32);
+      const auto x1 = vec::load_v<32>(a1 + last * 32);
       for (int b = 0; b < 4; ++b) {
+        const auto y = vec::load_v<64>(w0 + (b * k_blocks + last) * 64);
+        c[0][b].mac(x0, y);
+        c[1][b].mac(x1, y);
         vec::store_v(c0 + b * 32, c[0][b].to_vector<int32_t>());
         vec::store_v(c1 + b * 32, c[1][b].to_vector<int32_t>());
       }
@@ -73,7 +81,8 @@ SOTTO_INLINE void gemm_bf16_body(const bf16* a, const bf16* w, float* acc,
       const bf16* a0 = a + i * k_blocks * 32;
       const bf16* a1 = a0 + k_blocks * 32;
       const bf16* w0 = w + j * k_blocks * 32;
-      for (int l = 0; l < k_blocks; ++l) {
+      const int last = k_blocks - 1;
+      for (int l = 0; l < last; ++l) {
         const auto x0 = vec::load_v<32>(a0 + l * 32);
         const auto x1 = vec::load_v<32>(a1 + l * 32);
         for (int b = 0; b < 8; ++b) {
@@ -82,7 +91,13 @@ SOTTO_INLINE void gemm_bf16_body(const bf16* a, const bf16* w, float* acc,
           c[1][b].mac(x1, y);
         }
       }
+      // As with int8.
+      const auto x0 = vec::load_v<32>(a0 + last * 32);
+      const auto x1 = vec::load_v<32>(a1 + last * 32);
       for (int b = 0; b < 8; ++b) {
+        const auto y = vec::load_v<32>(w0 + (b * k_blocks + last) * 32);
+        c[0][b].mac(x0, y);
+        c[1][b].mac(x1, y);
         vec::store_v(c0 + b * 16, c[0][b].to_vector<float>());
         vec::store_v(c1 + b * 16, c[1][b].to_vector<float>());
       }

@@ -42,14 +42,13 @@ SOTTO_INLINE RowPair LoadBlock(const bf16* x) {
   return {ToFloats(vec::load_v<16>(x)), ToFloats(vec::load_v<16>(x + 16))};
 }
 
-// Where a row's mean and 1 / sigma are known: z = x / sigma - mean / sigma.
+// z = x / sigma - mean / sigma: `offset` is the second term.
 struct Normal {
   ThreeParts inverse;
   Floats offset;
   Normal() = default;
-  SOTTO_INLINE Normal(const Floats& mean, const Floats& root)
-      : inverse(SplitThree(root)),
-        offset(vec::sub(Float16(0.0F), MulThree(mean, root))) {}
+  SOTTO_INLINE Normal(const Floats& term, const Floats& root)
+      : inverse(SplitThree(root)), offset(term) {}
   // x is bf16, so each part is one exact product.
   SOTTO_INLINE Floats Of(const Halves& x) const {
     return Result(vec::mac(
@@ -57,6 +56,10 @@ struct Normal {
         inverse.high));
   }
 };
+
+SOTTO_INLINE Floats Offset(const Floats& mean, const Floats& root) {
+  return vec::sub(Float16(0.0F), MulThree(mean, root));
+}
 
 struct AffineBf16 {
   bf16* out;
@@ -109,10 +112,12 @@ SOTTO_INLINE void LayerNorm(const bf16* x, const float* params,
       squares = {vec::add(squares.low, Square(vec::sub(v.low, mean.low))),
                  vec::add(squares.high, Square(vec::sub(v.high, mean.high)))};
     }
-    const RowPair root = Widen(ReciprocalRoot(
-        vec::add(MulThree(SumRows(squares), per_element), Float16(kEpsilon))));
-    const Normal low(mean.low, root.low);
-    const Normal high(mean.high, root.high);
+    const Floats row_root = ReciprocalRoot(
+        vec::add(MulThree(SumRows(squares), per_element), Float16(kEpsilon)));
+    const RowPair root = Widen(row_root);
+    const RowPair offset = Widen(Offset(row_mean, row_root));
+    const Normal low(offset.low, root.low);
+    const Normal high(offset.high, root.high);
     ApplyRows(row, params, blocks, low, high, sink, i * width * 4);
   }
 }
@@ -127,7 +132,7 @@ SOTTO_INLINE void layer_norm_i8_body(const bf16* x, const float* params,
 
 // Streaming: chunks of `width` columns of all, `inverse` of their number, sums
 // and sums of squares on the way; the last chunk, number `steps` - 1, leaves
-// means and 1 / sigma in their place. Chunks of zeros behind them change
+// -mean / sigma and 1 / sigma in their place. Chunks of zeros behind them change
 // nothing. Squares of bf16 are exact; their f32 sum loses (mean / sigma)^2
 // bits' worth, which for Whisper's activations is nothing.
 //
@@ -163,8 +168,9 @@ SOTTO_INLINE void layer_norm_stats_body(const bf16* x, float* stats, int rows,
           vec::max(vec::sub(MulThree(SumRows(square), per_element),
                             MulThree(mean, mean)),
                    zero);
-      sum = Widen(mean);
-      square = Widen(ReciprocalRoot(vec::add(variance, Float16(kEpsilon))));
+      const Floats root = ReciprocalRoot(vec::add(variance, Float16(kEpsilon)));
+      sum = Widen(Offset(mean, root));
+      square = Widen(root);
     }
     vec::store_v(s, sum.low);
     vec::store_v(s + 16, sum.high);
