@@ -55,6 +55,15 @@ int Calibrate(const CalibrateRequest& request) {
   progress.Clear();
   if (calibrator.result().windows == 0)
     Fail(ErrorCode::kBadInput, "no sound in the files to calibrate on");
+  ProgressLine rounding("rounding", "matrices");
+  calibrator.Round([&](int done, int all) {
+    if (StopAsked())
+      Fail(ErrorCode::kCancelled,
+           "stopped after rounding {} of {} matrices, no scales are written",
+           done, all);
+    rounding.Show(done, all);
+  });
+  rounding.Clear();
   std::filesystem::path out = request.out;
   if (out.empty()) {
     const auto& weights = store->path();

@@ -70,16 +70,69 @@ void EncoderTrace::Run(std::span<const float> mel, Look look) {
   });
 }
 
+namespace {
+
+// Of a product whose weights are rounded.
+bool IsInput(std::string_view site) {
+  return !site.ends_with(".q") && !site.ends_with(".k") &&
+         !site.ends_with(".v");
+}
+
+// Rows of a window's activations whose moments are taken: speech first, since
+// most of a window of a short clip is silence, always the same.
+constexpr int kSpeechRows = 160;
+constexpr int kSilentRows = 16;
+
+// Positions where sound ends: the rest of the log-mel is padding, zeros.
+int SpeechRows(std::span<const float> mel, int positions) {
+  const size_t frames = 2 * static_cast<size_t>(positions);
+  size_t last = 0;
+  for (size_t at = 0; at < mel.size(); ++at)
+    if (mel[at] != 0) last = std::max(last, at % frames);
+  return std::clamp(static_cast<int>(last / 2 + 1), 1, positions);
+}
+
+std::vector<int> ChosenRows(int speech, int positions) {
+  std::vector<int> rows;
+  const auto take = [&rows](int from, int to, int most) {
+    const int count = std::min(to - from, most);
+    for (int i = 0; i < count; ++i)
+      rows.push_back(from + static_cast<int>(int64_t{i} * (to - from) / count));
+  };
+  take(0, speech, kSpeechRows);
+  take(speech, positions, kSilentRows);
+  return rows;
+}
+
+}  // namespace
+
+void Calibrator::SeeRows(const std::string& site, std::span<const float> values,
+                         size_t channels, std::span<const int> rows) {
+  std::vector<float> chosen;
+  chosen.reserve(rows.size() * channels);
+  for (const int row : rows) {
+    const auto from = values.subspan(static_cast<size_t>(row) * channels);
+    chosen.insert(chosen.end(), from.begin(),
+                  from.begin() + static_cast<ptrdiff_t>(channels));
+  }
+  moments_.See(site, chosen, channels, trace_.pool());
+}
+
 void Calibrator::See(std::span<const float> mel) {
-  trace_.Run(mel, [this](std::string_view name, std::span<const float> values,
-                         size_t channels) {
+  const int positions = store_.spec().n_audio_ctx;
+  const std::vector<int> rows =
+      ChosenRows(SpeechRows(mel, positions), positions);
+  trace_.Run(mel, [&](std::string_view name, std::span<const float> values,
+                      size_t channels) {
     const auto site = SiteOf(name);
     if (!site) return;
     if (*site != "stem.h") {
       result_.See(*site, values, channels);
+      if (IsInput(*site)) SeeRows(*site, values, channels, rows);
       return;
     }
-    // The second convolution reads it three times over.
+    // The second convolution reads it three times over: row t holds frames
+    // 2t - 1, 2t and 2t + 1, which stand side by side.
     npu::Calibration once;
     once.See(*site, values, channels);
     const auto ranges = once.Of(*site);
@@ -89,8 +142,31 @@ void Calibrator::See(std::span<const float> mel) {
         least.push_back(range.least), largest.push_back(range.largest);
     result_.See(*site, least, least.size());
     result_.See(*site, largest, largest.size());
+    std::vector<float> chosen;
+    for (const int row : rows) {
+      if (row == 0) continue;
+      const auto from =
+          values.subspan((2 * static_cast<size_t>(row) - 1) * channels);
+      chosen.insert(chosen.end(), from.begin(),
+                    from.begin() + static_cast<ptrdiff_t>(3 * channels));
+    }
+    if (!chosen.empty())
+      moments_.See(*site, chosen, 3 * channels, trace_.pool());
   });
   ++result_.windows;
+}
+
+Calibrator::Calibrator(const WeightStore& store, int threads)
+    : store_(store), trace_(store, threads) {
+  const ModelSpec& spec = store.spec();
+  shape_ = {spec.n_mels,        2 * spec.n_audio_ctx, spec.n_audio_state,
+            spec.n_audio_heads, spec.n_audio_ffn,     spec.n_audio_layers};
+  shape_.Check();
+}
+
+void Calibrator::Round(FunctionRef<void(int, int)> done) {
+  npu::FindRoundings(shape_, StoreReader(store_), moments_, trace_.pool(), done,
+                     &result_);
 }
 
 }  // namespace sotto

@@ -28,6 +28,7 @@ class EncoderTrace {
       std::string_view name, std::span<const float> values, size_t channels)>;
   // mel [n_mels][3000].
   void Run(std::span<const float> mel, Look look);
+  ThreadPool& pool() { return *pool_; }
 
  private:
   std::unique_ptr<ThreadPool> pool_;
@@ -39,13 +40,24 @@ class EncoderTrace {
 // Runs windows through it and notes what int8 needs.
 class Calibrator {
  public:
-  Calibrator(const WeightStore& store, int threads) : trace_(store, threads) {}
+  // Throws kUnsupported for models that the NPU's tiles do not fit. The store
+  // is borrowed.
+  Calibrator(const WeightStore& store, int threads);
   // mel [n_mels][3000].
   void See(std::span<const float> mel);
+  // After all windows: how the weights are rounded. done(matrices, of all) is
+  // called after each.
+  void Round(FunctionRef<void(int, int)> done);
   const npu::Calibration& result() const { return result_; }
 
  private:
+  void SeeRows(const std::string& site, std::span<const float> values,
+               size_t channels, std::span<const int> rows);
+
+  const WeightStore& store_;
+  npu::EncoderShape shape_;
   EncoderTrace trace_;
+  npu::Moments moments_;
   npu::Calibration result_;
 };
 

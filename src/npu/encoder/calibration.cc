@@ -2,6 +2,7 @@
 #include "npu/encoder/calibration.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -19,7 +20,8 @@ namespace {
 constexpr double kEvening = 0.7;
 constexpr float kGeluRoom = 0.6F;
 constexpr float kLeast = 1e-5F;  // a channel that is always zero
-constexpr std::string_view kHeader = "sotto npu scales 2";
+constexpr std::string_view kHeader = "sotto npu scales 3";
+constexpr std::string_view kRounding = "rounding";
 constexpr std::string_view kAnyHeader = "sotto npu scales ";
 
 // To 16 bits of mantissa: bf16 and what it leaves in bf16.
@@ -55,11 +57,31 @@ T Number(std::string_view word, std::string_view file, int line) {
   return value;
 }
 
+// The rest of a line "rounding matrix rows columns signature offsets".
+void ReadRounding(std::string_view line, std::string_view file, int number,
+                  Calibration* found) {
+  const std::string matrix(Word(&line));
+  Rounding rounding;
+  rounding.rows = Number<int>(Word(&line), file, number);
+  rounding.columns = Number<int>(Word(&line), file, number);
+  for (int64_t& sum : rounding.signature)
+    sum = Number<int64_t>(Word(&line), file, number);
+  rounding.ReadOffsets(Word(&line),
+                       fmt::format("{}:{}: {}", file, number, matrix));
+  found->roundings.emplace(matrix, std::move(rounding));
+}
+
 }  // namespace
 
 void Calibration::See(std::string_view site, std::span<const float> values,
                       size_t channels) {
   SOTTO_CHECK(!values.empty() && values.size() % channels == 0);
+  std::vector<float> turned;
+  if (site.ends_with(".q") || site.ends_with(".k")) {
+    turned.assign(values.begin(), values.end());
+    RotateHeads(turned);
+    values = turned;
+  }
   auto at = ranges.find(site);
   if (at == ranges.end()) {
     at = ranges.emplace(site, std::vector<Range>(channels)).first;
@@ -103,6 +125,10 @@ std::string Calibration::ToText() const {
       text += fmt::format(" {:.6g} {:.6g}", range.least, range.largest);
     text += '\n';
   }
+  for (const auto& [matrix, rounding] : roundings)
+    text += fmt::format("{} {} {} {} {} {}\n", kRounding, matrix, rounding.rows,
+                        rounding.columns, fmt::join(rounding.signature, " "),
+                        rounding.OffsetsText());
   return text;
 }
 
@@ -125,6 +151,10 @@ Calibration Calibration::Parse(std::string_view text, std::string_view file) {
     }
     const std::string_view site = Word(&line);
     if (site.empty()) continue;
+    if (site == kRounding) {
+      ReadRounding(line, file, number, &found);
+      continue;
+    }
     const auto count = Number<int>(Word(&line), file, number);
     if (site == "windows") {
       found.windows = count;
@@ -154,6 +184,21 @@ Calibration Calibration::Load(const std::filesystem::path& path) {
 
 void Calibration::Save(const std::filesystem::path& path) const {
   WriteFileAtomic(path, ToText());
+}
+
+void RotateHeads(std::span<float> values) {
+  SOTTO_CHECK(values.size() % kTile == 0);
+  for (size_t head = 0; head < values.size(); head += kTile) {
+    float* v = values.data() + head;
+    for (int step = 1; step < kTile; step *= 2)
+      for (int i = 0; i < kTile; ++i) {
+        if ((i & step) != 0) continue;
+        const float a = v[i], b = v[i + step];
+        v[i] = a + b;
+        v[i + step] = a - b;
+      }
+    for (int i = 0; i < kTile; ++i) v[i] /= 8;
+  }
 }
 
 Codes InputCodes(std::span<const Range> activations,

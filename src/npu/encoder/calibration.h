@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// How large activations become: what int8 needs to know of a model before it
-// can round them. Found by running speech through the f32 encoder; a text file
-// beside the weights.
+// How large activations become, and how weights are rounded for them: what int8
+// needs to know of a model. Found by running speech through the f32 encoder; a
+// text file beside the weights.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "npu/encoder/rounding.h"
 #include "npu/encoder/shape.h"
 
 namespace sotto::npu {
@@ -32,9 +33,12 @@ struct Range {
 // "i.attn" "i.ln2" "i.h".
 struct Calibration {
   std::map<std::string, std::vector<Range>, std::less<>> ranges;
+  // By the matrix's name; weights of others are rounded to what is nearest.
+  std::map<std::string, Rounding, std::less<>> roundings;
   int windows = 0;  // of 30 s, seen
 
-  // Takes rows of activations in: [rows][channels].
+  // Takes rows of activations in: [rows][channels]; of q and k as RotateHeads
+  // turns them, since so they are rounded.
   void See(std::string_view site, std::span<const float> values,
            size_t channels);
   // Throws kBadInput naming the site that is missing or has another width.
@@ -47,6 +51,12 @@ struct Calibration {
   static Calibration Load(const std::filesystem::path& path);
   void Save(const std::filesystem::path& path) const;
 };
+
+// Turns each head's 64 values (a Hadamard matrix over 8: orthogonal, its own
+// inverse). Scores are the same when q and k are turned both, and no channel is
+// far larger than others any more, so their steps are finer. Source of the
+// idea: QuaRot (arXiv 2404.00456).
+void RotateHeads(std::span<float> values);
 
 // The file's name beside the weights.
 inline constexpr std::string_view kCalibrationFile = "sotto.npu-scales";

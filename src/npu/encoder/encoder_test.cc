@@ -368,12 +368,37 @@ TEST(NpuCalibration, ReadsWhatItWrites) {
   Calibration made;
   made.windows = 7;
   made.See("stem.h", std::vector<float>{1.5F, -2.25F, 0.5F, 1.0F}, 2);
-  made.See("0.q", std::vector<float>{-0.125F, 3.0F, 7.0F}, 3);
+  made.See("0.ln1", std::vector<float>{-0.125F, 3.0F, 7.0F}, 3);
   const Calibration read = Calibration::Parse(made.ToText(), "x");
   EXPECT_EQ(read.ranges, made.ranges);
   EXPECT_EQ(read.windows, 7);
   EXPECT_THAT(read.Of("stem.h"),
               testing::ElementsAre(Range{0.5F, 1.5F}, Range{-2.25F, 1.0F}));
+}
+
+TEST(NpuCalibration, TurnedHeadsKeepScoresAndComeBack) {
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal;
+  std::vector<float> q(3 * kTile), k(3 * kTile);
+  for (size_t i = 0; i < q.size(); ++i)
+    q[i] = normal(random), k[i] = normal(random);
+  k[70] = 50;  // a channel that is far larger
+  auto turned_q = q, turned_k = k;
+  RotateHeads(turned_q);
+  RotateHeads(turned_k);
+  float largest = 0;
+  for (size_t head = 0; head < q.size(); head += kTile) {
+    double plain = 0, turned = 0;
+    for (size_t i = head; i < head + kTile; ++i) {
+      plain += double{q[i]} * k[i];
+      turned += double{turned_q[i]} * turned_k[i];
+      largest = std::max(largest, std::abs(turned_k[i]));
+    }
+    EXPECT_NEAR(plain, turned, 1e-4);
+  }
+  EXPECT_LT(largest, 12);
+  RotateHeads(turned_q);
+  for (size_t i = 0; i < q.size(); ++i) EXPECT_NEAR(turned_q[i], q[i], 1e-5);
 }
 
 TEST(NpuCalibration, BadFilesAreRefusedWithTheirLine) {
@@ -386,8 +411,8 @@ TEST(NpuCalibration, BadFilesAreRefusedWithTheirLine) {
       EXPECT_THAT(error.what(), HasSubstr(why));
     }
   };
-  const std::string head = "sotto npu scales 2\n";
-  refused("sotto npu scales 1\n0.q 1 2.5\n", "calibrate` again");
+  const std::string head = "sotto npu scales 3\n";
+  refused("sotto npu scales 2\n0.q 1 2.5 3\n", "calibrate` again");
   refused("", "empty");
   refused("hello\n", "scales:1");
   refused(head + "0.q 2 0.0 1.0\n", "scales:2: 0.q says 2");

@@ -26,6 +26,7 @@ constexpr float kMark = -std::numeric_limits<float>::infinity();
 // A matrix [n][k] in f32 with what rounding it needs.
 struct Dense {
   std::string name;
+  std::string site;  // of its inputs, where they were seen
   int n = 0;
   int k = 0;
   std::vector<float> w, bias;
@@ -62,6 +63,19 @@ struct Dense {
   }
 };
 
+// The rows [0, rows) of heads' values, as RotateHeads turns what they give.
+void RotateOutputs(int rows, Dense* m) {
+  std::array<float, kTile> values;
+  for (int head = 0; head < rows; head += kTile) {
+    for (int j = 0; j < m->k; ++j) {
+      for (int i = 0; i < kTile; ++i) values[i] = m->row(head + i)[j];
+      RotateHeads(values);
+      for (int i = 0; i < kTile; ++i) m->row(head + i)[j] = values[i];
+    }
+    RotateHeads(std::span(m->bias).subspan(head, kTile));
+  }
+}
+
 // Where element (row of n, row of k) of a 64 x 64 tile lies.
 int Int8At(int n, int k) {
   return ((n / 8 * 8 + k / 8) * 8 + k % 8) * 8 + n % 8;
@@ -70,18 +84,52 @@ int Bf16At(int n, int k) {
   return ((n / 4 * 8 + k / 8) * 8 + k % 8) * 4 + n % 4;
 }
 
-// Row `i` in int8 with the input's steps folded in; returns its scale.
-float RoundRow(const Dense& m, int i, int8_t* out) {
+// Of a row in int8, the input's steps folded in.
+float RowScale(const Dense& m, int i) {
   float largest = 0;
   for (int j = 0; j < m.k; ++j)
     if (m.row(i)[j] != kMark)
       largest = std::max(largest, std::abs(m.row(i)[j] * m.step[j]));
   float scale = largest > 0 ? largest / 127 : 1;
-  if (!m.least.empty()) scale = std::max(scale, m.least[i]);
+  return m.least.empty() ? scale : std::max(scale, m.least[i]);
+}
+
+// The nearest codes of row `i`.
+void RoundRow(const Dense& m, int i, float scale, int8_t* out) {
   for (int j = 0; j < m.k; ++j)
     out[j] = static_cast<int8_t>(std::clamp(
         std::nearbyint(m.row(i)[j] * m.step[j] / scale), -127.0F, 127.0F));
-  return scale;
+}
+
+// And what a rounding makes of them.
+void Move(std::span<const int8_t> offsets, int8_t* codes) {
+  for (size_t j = 0; j < offsets.size(); ++j)
+    codes[j] =
+        static_cast<int8_t>(std::clamp(codes[j] + offsets[j], -127, 127));
+}
+
+Unrounded WithoutRounding(const Dense& m) {
+  Unrounded out{m.name, m.site, m.n, m.k, {}, m.step};
+  out.codes.reserve(m.w.size());
+  for (int i = 0; i < m.n; ++i) {
+    const float scale = RowScale(m, i);
+    for (int j = 0; j < m.k; ++j)
+      out.codes.push_back(m.row(i)[j] * m.step[j] / scale);
+  }
+  return out;
+}
+
+// Throws kBadInput where `rounding` was found for another matrix.
+void CheckRounding(const Dense& m, const Rounding& rounding) {
+  std::vector<int8_t> nearest(m.w.size());
+  for (int i = 0; i < m.n; ++i)
+    RoundRow(m, i, RowScale(m, i), nearest.data() + int64_t{i} * m.k);
+  if (rounding.rows != m.n || rounding.columns != m.k ||
+      !SameCodes(rounding.signature, SignatureOf(nearest)))
+    Fail(ErrorCode::kBadInput,
+         "npu scales: the rounding of {} is of other weights: run `sotto npu "
+         "calibrate` again",
+         m.name);
 }
 
 // What a row's zeros add to its sum, in steps of the row's scale: what the
@@ -109,7 +157,8 @@ FinishChannel ChannelOf(const Dense& m, int i, float scale,
   return channel;
 }
 
-PackedMatrix PackDense(const Dense& m) {
+// `rounding` may be null.
+PackedMatrix PackDense(const Dense& m, const Rounding* rounding) {
   PackedMatrix packed;
   packed.name = m.name;
   packed.precision =
@@ -125,7 +174,12 @@ PackedMatrix PackDense(const Dense& m) {
   std::array<FinishChannel, 8> eight;
   for (int i = 0; i < m.n; ++i) {
     if (packed.int8()) {
-      const float scale = RoundRow(m, i, rounded.data());
+      const float scale = RowScale(m, i);
+      RoundRow(m, i, scale, rounded.data());
+      if (rounding != nullptr)
+        Move(std::span(rounding->offsets)
+                 .subspan(static_cast<size_t>(i) * m.k, m.k),
+             rounded.data());
       eight[i % 8] = ChannelOf(m, i, scale, rounded);
       if (i % 8 == 7)
         packed.columns.push_back(
@@ -149,19 +203,25 @@ PackedMatrix PackDense(const Dense& m) {
   return packed;
 }
 
+using Visit = FunctionRef<void(const Unrounded&)>;
+
 class Packer {
  public:
   Packer(const EncoderShape& shape, EncoderPrecision precision,
-         const WeightReader& weights, const Calibration* calibration)
+         const WeightReader& weights, const Calibration* calibration,
+         const Visit* visit = nullptr)
       : shape_(shape),
         int8_(precision == EncoderPrecision::kInt8),
         weights_(weights),
-        calibration_(calibration) {}
+        calibration_(calibration),
+        visit_(visit) {}
 
   PackedMatrix Stem1(const Dense& stem2) const;
   Dense Stem2() const;
   sotto::Buffer Positions() const;
   PackedLayer Layer(int i) const;
+  // Or shows it, where somebody looks at what is not rounded yet.
+  PackedMatrix Packed(const Dense& m) const;
   // `next`: what reads the norm's result; null where nothing is rounded.
   PackedNorm Norm(const std::string& name, const Dense* next) const;
 
@@ -191,6 +251,7 @@ class Packer {
   void SetCodes(const std::string& site, CodesOf of, Dense* m) const {
     if (!int8_) return;
     Codes codes = InputCodes(calibration_->Of(site), m->Largest(), of);
+    m->site = site;
     m->step = std::move(codes.steps);
     m->zero = std::move(codes.zeros);
   }
@@ -206,7 +267,20 @@ class Packer {
   const bool int8_;
   const WeightReader& weights_;
   const Calibration* calibration_;
+  const Visit* visit_;
 };
+
+PackedMatrix Packer::Packed(const Dense& m) const {
+  if (visit_ != nullptr) {
+    if (!m.site.empty()) (*visit_)(WithoutRounding(m));
+    return {};
+  }
+  if (!int8_) return PackDense(m, nullptr);
+  const auto at = calibration_->roundings.find(m.name);
+  if (at == calibration_->roundings.end()) return PackDense(m, nullptr);
+  CheckRounding(m, at->second);
+  return PackDense(m, &at->second);
+}
 
 // Row t of the stem's input holds frames 2t-2 .. 2t+2; of its output, what the
 // first convolution gives for frames 2t-1, 2t and 2t+1: a row of the second's.
@@ -244,7 +318,7 @@ PackedMatrix Packer::Stem1(const Dense& stem2) const {
     ToCodesOf(stem2, &m);
   }
   m.mode |= kFinishGelu;
-  return PackDense(m);
+  return Packed(m);
 }
 
 Dense Packer::Stem2() const {
@@ -333,6 +407,7 @@ PackedLayer Packer::Layer(int i) const {
   Place(name + ".attn.q", true, d, 0, &qkv);
   Place(name + ".attn.k", false, d, d, &qkv);
   Place(name + ".attn.v", true, d, 2 * d, &qkv);
+  if (int8_) RotateOutputs(2 * d, &qkv);
   Dense out = Linear(name + ".attn.o", d, d);
   Dense fc1 = Linear(name + ".fc1", shape_.ffn, d);
   Dense fc2 = Linear(name + ".fc2", d, shape_.ffn);
@@ -357,10 +432,10 @@ PackedLayer Packer::Layer(int i) const {
   }
   layer.ln1 = Norm(name + ".attn_ln", &qkv);
   layer.ln2 = Norm(name + ".mlp_ln", &fc1);
-  layer.qkv = PackDense(qkv);
-  layer.out = PackDense(out);
-  layer.fc1 = PackDense(fc1);
-  layer.fc2 = PackDense(fc2);
+  layer.qkv = Packed(qkv);
+  layer.out = Packed(out);
+  layer.fc1 = Packed(fc1);
+  layer.fc2 = Packed(fc2);
   return layer;
 }
 
@@ -388,6 +463,16 @@ size_t PackedEncoder::bytes() const {
   return total;
 }
 
+void VisitUnrounded(const EncoderShape& shape, const WeightReader& weights,
+                    const Calibration& calibration, Visit visit) {
+  shape.Check();
+  calibration.Check(shape);
+  const Packer packer(shape, EncoderPrecision::kInt8, weights, &calibration,
+                      &visit);
+  packer.Packed(packer.Stem2());
+  for (int i = 0; i < shape.layers; ++i) packer.Layer(i);
+}
+
 PackedEncoder Pack(const EncoderShape& shape, EncoderPrecision precision,
                    const WeightReader& weights,
                    const Calibration* calibration) {
@@ -404,7 +489,7 @@ PackedEncoder Pack(const EncoderShape& shape, EncoderPrecision precision,
   {
     const Dense stem2 = packer.Stem2();
     packed.stem1 = packer.Stem1(stem2);
-    packed.stem2 = PackDense(stem2);
+    packed.stem2 = packer.Packed(stem2);
   }
   packed.positions = packer.Positions();
   for (int i = 0; i < shape.layers; ++i)

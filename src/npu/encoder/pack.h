@@ -74,6 +74,12 @@ struct PackedEncoder {
   static uint64_t NextId();
 };
 
+// The matrices whose inputs calibration saw, as `calibration`'s ranges have
+// them rounded; its roundings are not looked at. Throws as Pack does.
+void VisitUnrounded(const EncoderShape& shape, const WeightReader& weights,
+                    const Calibration& calibration,
+                    FunctionRef<void(const Unrounded&)> visit);
+
 // Reads the checkpoint's tensors by their canonical names (model/weights.h).
 // `calibration` is wanted for int8 and ignored otherwise.
 PackedEncoder Pack(const EncoderShape& shape, EncoderPrecision precision,
