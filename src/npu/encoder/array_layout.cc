@@ -27,8 +27,8 @@ class Builder {
     Place();
     const EncoderShape& s = l_.shape;
     const int d = s.width_tiles();
-    const int narrow = l_.int8() ? kFinishInt8 : 0;
-    Product(What::kStem1, 0, l_.input, s.stem_tiles(), narrow | kFinishGelu,
+    const int codes = l_.int8() ? kFinishInt16 : 0;
+    Product(What::kStem1, 0, l_.input, s.stem_tiles(), codes | kFinishGelu,
             {To(l_.hidden, Blocks(3 * d))});
     Product(What::kStem2, 0, l_.hidden, 3 * d, kFinishGelu | kFinishResidual,
             {To(l_.x, Blocks(d))}, &l_.positions);
@@ -54,18 +54,19 @@ class Builder {
     const EncoderShape& s = l_.shape;
     const int d = s.width_tiles();
     const bool paired = l_.int8();
-    l_.input = Take(ArrayBuffer::kInput, s.stem_tiles(), paired);
+    l_.input = Take(ArrayBuffer::kInput, s.stem_tiles(), false);
     l_.output = Take(ArrayBuffer::kOutput, d, false);
     l_.positions = Take(ArrayBuffer::kWeights, d, false);
     l_.x = Take(ArrayBuffer::kScratch, d, false);
     l_.normed = Take(ArrayBuffer::kScratch, d, paired);
+    l_.attended = l_.normed;
+    l_.attended.paired = false;
     l_.q = Take(ArrayBuffer::kScratch, s.heads, paired);
     // The stem's rows are three widths, the MLP's are gone by then.
     const bool wide = 3 * d > s.ffn_tiles();
     SlotMatrix& larger = wide ? l_.hidden : l_.ffn;
     SlotMatrix& smaller = wide ? l_.ffn : l_.hidden;
-    larger =
-        Take(ArrayBuffer::kScratch, std::max(3 * d, s.ffn_tiles()), paired);
+    larger = Take(ArrayBuffer::kScratch, std::max(3 * d, s.ffn_tiles()), false);
     smaller = larger;
     smaller.columns = RoundUp(std::min(3 * d, s.ffn_tiles()), kArrayColumns);
     int64_t& scratch = l_.bytes[static_cast<int>(ArrayBuffer::kScratch)];
@@ -143,6 +144,7 @@ class Builder {
   void Layer(int i) {
     const int d = l_.shape.width_tiles();
     const int narrow = l_.int8() ? kFinishInt8 : 0;
+    const int codes = l_.int8() ? kFinishInt16 : 0;
     Norm(What::kNorm1, i, l_.normed);
     // V stays bf16.
     Product(What::kQKV, i, l_.normed, d, narrow,
@@ -150,16 +152,16 @@ class Builder {
             2 * l_.head_blocks);
     for (int h = 0; h < l_.head_blocks; ++h) {
       Phase& p = Add(Phase::Kind::kAttention, What::kAttention, i, l_.q,
-                     {To(l_.normed, 1, h)});
+                     {To(l_.attended, 1, h)});
       p.heads_from = h * kArrayColumns;
       p.waits = h == 0;
       Weigh(&p, kHeaderBytes);
     }
-    Product(What::kOut, i, l_.normed, d, kFinishResidual, {To(l_.x, Blocks(d))},
-            &l_.x);
+    Product(What::kOut, i, l_.attended, d, kFinishResidual,
+            {To(l_.x, Blocks(d))}, &l_.x);
     Norm(What::kNorm2, i, l_.normed);
     const int f = l_.shape.ffn_tiles();
-    Product(What::kFc1, i, l_.normed, d, narrow | kFinishGelu,
+    Product(What::kFc1, i, l_.normed, d, codes | kFinishGelu,
             {To(l_.ffn, Blocks(f))});
     Product(What::kFc2, i, l_.ffn, f, kFinishResidual, {To(l_.x, Blocks(d))},
             &l_.x);

@@ -29,9 +29,10 @@ inline constexpr int64_t kBlockParams = 12 * kTile;
 
 // What the header tells the cores; each is one i32.
 enum ControlWord : int {
-  kBlocks,  // blocks of this header
-  kKTrips,  // pairs of elements of weights in a block
-  kFinish,  // 1: epilogue of a product, as kMode says
+  kBlocks,     // blocks of this header
+  kKTrips,     // pairs of elements of weights in a block
+  kWideTrips,  // the same where the first operand is int16 beside int8
+  kFinish,     // 1: epilogue of a product, as kMode says
   kMode,
   kApply,  // 1: LayerNorm with the rows' sums
   kApplyInt8,
@@ -132,7 +133,8 @@ struct ArrayLayout {
   int row_blocks = 0;  // of four tiles of rows
   int head_blocks = 0;
   std::vector<Phase> phases;
-  SlotMatrix input, x, normed, hidden, ffn, q, positions, output;
+  // int8: attended is int16 where normed is int8, in the same place.
+  SlotMatrix input, x, normed, attended, hidden, ffn, q, positions, output;
   int64_t kv = 0;         // scratch: [head][row tile] slots of K and of V
   int64_t bytes[4] = {};  // of the host buffers
 
@@ -142,6 +144,10 @@ struct ArrayLayout {
   int header_blocks() const { return 4; }
   // Tiles of K in an element of weights.
   int element_tiles() const { return int8() ? 2 : 1; }
+  // A product whose first operand is int16, a tile an element.
+  bool Wide(const Phase& p) const {
+    return int8() && p.kind == Phase::Kind::kProduct && !p.a.paired;
+  }
 };
 
 // Throws kUnsupported naming a size that the streams cannot move.

@@ -95,8 +95,8 @@ class Order {
     return step;
   }
   // The rows of a product's first operand that row r of cores works on.
-  Step Operand(const SlotMatrix& m, int row, int k_tiles) const {
-    if (!l_.int8()) return Linear(m, row, 0, k_tiles);
+  static Step Operand(const SlotMatrix& m, int row, int k_tiles) {
+    if (!m.paired) return Linear(m, row, 0, k_tiles);
     Step step = Linear(m, row, 0, k_tiles / 2);
     step.dims = {
         {kRun, 1}, {kSlotWords / kRun, kRun}, {k_tiles / 2, 2 * kSlotWords}};
@@ -202,9 +202,9 @@ class Order {
   }
 
   // A product's first operand in chunks.
-  std::vector<Step> Pieces(const Phase& p, int row) const {
+  static std::vector<Step> Pieces(const Phase& p, int row) {
     std::vector<Step> pieces;
-    const int most = kChunkSlots * l_.element_tiles();
+    const int most = kChunkSlots * (p.a.paired ? 2 : 1);
     for (int k = 0; k < p.k_tiles; k += most) {
       pieces.push_back(Operand(p.a, row, std::min(most, p.k_tiles - k)));
       pieces.back().offset = p.a.At(row, k);

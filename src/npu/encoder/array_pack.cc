@@ -88,7 +88,7 @@ class WeightPacker {
       Header(p, c, first, n);
       const PackedMatrix* m = MatrixOf(p);
       for (int b = 0; m != nullptr && b < n; ++b)
-        Tiles(*m, TileOf(p, first + b, c), p.k_tiles);
+        Tiles(*m, TileOf(p, first + b, c), p);
       if (m == nullptr && p.kind == Phase::Kind::kProduct)
         at_ += int64_t{n} * p.k_tiles / l_.element_tiles() * kSlotBytes;
     }
@@ -101,7 +101,8 @@ class WeightPacker {
         std::bit_cast<int32_t>(1.0F / static_cast<float>(l_.shape.width));
     switch (p.kind) {
       case Phase::Kind::kProduct:
-        words[kKTrips] = p.k_tiles / (2 * l_.element_tiles());
+        words[l_.Wide(p) ? kWideTrips : kKTrips] =
+            p.k_tiles / (2 * l_.element_tiles());
         words[kFinish] = 1;
         words[kMode] = first < p.later ? p.mode : p.later_mode;
         break;
@@ -151,14 +152,15 @@ class WeightPacker {
                 2 * kTile * sizeof(float));
   }
 
-  // A block's tiles of K. Two int8 ones become one of 128: [n/8][16][8][8].
-  void Tiles(const PackedMatrix& m, int n, int k_tiles) {
+  // A block's tiles of K. Two int8 ones become one of 128: [n/8][16][8][8],
+  // or follow each other where activations are int16.
+  void Tiles(const PackedMatrix& m, int n, const Phase& p) {
     constexpr size_t kStripe = 512;  // 8 columns of an int8 tile
-    for (int k = 0; k < k_tiles; ++k) {
+    for (int k = 0; k < p.k_tiles; ++k) {
       const std::byte* tile = n >= 0 && k < m.k_tiles ? m.tile(n, k) : nullptr;
-      if (!l_.int8()) {
-        if (tile != nullptr) std::memcpy(at_, tile, kSlotBytes);
-        at_ += kSlotBytes;
+      if (!l_.int8() || l_.Wide(p)) {
+        if (tile != nullptr) std::memcpy(at_, tile, m.tile_bytes());
+        at_ += kSlotBytes / l_.element_tiles();
         continue;
       }
       for (size_t j = 0; tile != nullptr && j < 8; ++j)
@@ -200,20 +202,13 @@ void MakeArrayInput(const ArrayLayout& layout, const float* mel,
   std::memset(
       input, 0,
       static_cast<size_t>(layout.bytes[static_cast<int>(ArrayBuffer::kInput)]));
-  sotto::Buffer tiles(StemInputBytes(s, layout.precision));
+  sotto::Buffer tiles(StemInputBytes(s));
   MakeStemInput(s, layout.precision, mel, tiles.data());
   const std::byte* from = tiles.data();
   for (int row = 0; row < s.row_tiles(); ++row) {
     for (int c = 0; c < s.stem_tiles(); ++c) {
-      std::byte* to = input + layout.input.At(row, c);
-      if (!layout.int8()) {
-        std::memcpy(to, from, kSlotBytes);
-        from += kSlotBytes;
-        continue;
-      }
-      // Four rows of a tile are 256 bytes, of a pair 512.
-      for (int i = 0; i < kTile / 4; ++i, from += 256)
-        std::memcpy(to + i * 512, from, 256);
+      std::memcpy(input + layout.input.At(row, c), from, kSlotBytes);
+      from += kSlotBytes;
     }
   }
 }

@@ -127,20 +127,46 @@ class Program {
     Add({EndLoop()});
   }
 
+  // int8: an element of weights is 128 of K, as is one of int8 activations; of
+  // int16 ones two are.
   void Product() {
     Add({LoopBy(Word(kKTrips))});
-    for (int element = 0; element < 2; ++element)
-      Add({Acquire(w_), Acquire(a_),
-           Call(int8_ ? "gemm_i8" : "gemm_bf16",
-                {Element(a_), Element(w_), Sums(), Constant(kTile),
-                 Constant(int8_ ? 2 * kTile : kTile), Constant(kTile),
-                 element == 0 ? Index() : Constant(1)}),
-           Release(a_), Release(w_)});
+    for (int element = 0; element < 2; ++element) {
+      Add({Acquire(w_)});
+      Multiply(0, int8_ ? 2 * kTile : kTile, element == 0, false);
+      Add({Release(w_)});
+    }
     Add({EndLoop()});
+    if (!int8_) return;
+    Add({LoopBy(Word(kWideTrips))});
+    for (int element = 0; element < 2; ++element) {
+      Add({Acquire(w_)});
+      Multiply(0, kTile, element == 0, true);
+      Multiply(kTileElements, kTile, false, true);
+      Add({Release(w_)});
+    }
+    Add({EndLoop()});
+  }
+  // `first` of a trip. `weights`: where they are in their element.
+  void Multiply(int64_t weights, int k, bool first, bool wide) {
+    std::vector<Arg> args = {Element(a_),
+                             Element(w_, 0, weights),
+                             Sums(),
+                             Constant(kTile),
+                             Constant(k),
+                             Constant(kTile),
+                             first ? Index() : Constant(1)};
+    Add({Acquire(a_),
+         Call(wide    ? "gemm_i16_i8"
+              : int8_ ? "gemm_i8"
+                      : "gemm_bf16",
+              args),
+         Release(a_)});
   }
 
   void Skip(int tiles) {
-    Add({Loop(tiles), Acquire(a_), Release(a_), EndLoop()});
+    if (tiles > 1) Add({Acquire(a_, 2), Release(a_, 2)});
+    if (tiles % 2 == 1) Add({Acquire(a_), Release(a_)});
   }
   Op Copy() const {
     return Call("passthrough_u8",
@@ -189,7 +215,7 @@ class Program {
               {Element(a_), Element(w_), State(), Constant(kTile),
                Constant(kTile), Constant(kTile), Index()}),
          Release(w_), EndLoop(), Release(a_),
-         Call(int8_ ? "flash_finish_i8" : "flash_finish_bf16",
+         Call(int8_ ? "flash_finish_i16" : "flash_finish_bf16",
               {State(), Element(c_), Constant(kTile), Constant(kTile)}),
          EndLoop()});
   }

@@ -15,10 +15,13 @@
 namespace sotto::npu {
 namespace {
 
-// Both chosen by what base keeps of its encoder's output on speech that was not
-// calibrated on, of exponents from 0.5 to 0.8 and of rooms from 0 to 2.
-constexpr double kEvening = 0.7;
-constexpr float kGeluRoom = 0.6F;
+// Exponents chosen by what base keeps of its encoder's output on speech that
+// was not calibrated on: with 12 bits the weights' rounding is what hurts.
+constexpr double kNormEvening = 0.85;
+constexpr double kWideEvening = 0.5;
+// Features that speech shows seldom: a channel may go further than it did while
+// calibrating, and 12 bits have room for it.
+constexpr float kWideRoom = 2;
 constexpr float kLeast = 1e-5F;  // a channel that is always zero
 constexpr std::string_view kHeader = "sotto npu scales 3";
 constexpr std::string_view kRounding = "rounding";
@@ -206,37 +209,35 @@ Codes InputCodes(std::span<const Range> activations,
   SOTTO_CHECK(activations.size() == weight_largest.size());
   const size_t n = activations.size();
   const bool gelu = of == CodesOf::kGelu;
+  const bool wide = of != CodesOf::kNorm;
+  const float room = wide ? kWideRoom : 1;
+  const double evening = wide ? kWideEvening : kNormEvening;
   std::vector<float> half(n);
   for (size_t i = 0; i < n; ++i) {
     const Range& range = activations[i];
-    half[i] = std::max(
-        gelu ? (std::max(range.largest, 0.0F) + kGeluDepth) / 2 : range.half(),
-        kLeast);
+    half[i] =
+        std::max(gelu ? (room * std::max(range.largest, 0.0F) + kGeluDepth) / 2
+                      : room * range.half(),
+                 kLeast);
   }
-  if (gelu && n > 0) {
-    // Features that speech shows seldom: a channel that stayed small while
-    // calibrating may yet go as far as others did, ten times as far and more.
-    std::vector<float> sorted = half;
-    const auto tenth = sorted.begin() + static_cast<ptrdiff_t>(n * 9 / 10);
-    std::nth_element(sorted.begin(), tenth, sorted.end());
-    for (float& value : half) value = std::max(value, kGeluRoom * *tenth);
-  }
-  Codes codes{std::vector<float>(n), std::vector<float>(n)};
+  Codes codes{wide ? kWideCodes : 127, std::vector<float>(n),
+              std::vector<float>(n)};
   double factor = 0;
   for (size_t i = 0; i < n; ++i) {
     const double a = half[i];
     const double w = std::max(weight_largest[i], kLeast);
-    const double even = std::pow(a, kEvening) / std::pow(w, 1 - kEvening);
+    const double even = std::pow(a, evening) / std::pow(w, 1 - evening);
     codes.steps[i] = static_cast<float>(even);
     factor = std::max(factor, a / even);
   }
   for (size_t i = 0; i < n; ++i) {
     float& step = codes.steps[i];
-    step = static_cast<float>(step * (factor / 127));
+    step = static_cast<float>(step * (factor / codes.most));
     if (gelu) {
       const float scale = Round16(1 / step);
       step = 1 / scale;
-      codes.zeros[i] = std::nearbyint(scale * kGeluDepth) - 128;
+      codes.zeros[i] = std::nearbyint(scale * kGeluDepth) -
+                       static_cast<float>(codes.most + 1);
     } else {
       codes.zeros[i] = -activations[i].middle() / step;
     }

@@ -61,17 +61,19 @@ void RotateHeads(std::span<float> values);
 // The file's name beside the weights.
 inline constexpr std::string_view kCalibrationFile = "sotto.npu-scales";
 
-// How a product's input becomes int8: value = step * (code - zero), channel by
-// channel; the zeros cost nothing, since what they add is the same in every
-// row and goes into biases.
+// How a product's input becomes whole numbers: value = step * (code - zero),
+// channel by channel; the zeros cost nothing, since what they add is the same
+// in every row and goes into biases.
 struct Codes {
+  int most = 0;  // 127, or 2047: from -most (GELU's: less one) to most
   std::vector<float> steps;
   std::vector<float> zeros;
 };
-// Where codes come from. GELU's have their zero where its least value is the
-// least code (kernels/device.h) and room for more than was seen; the others'
-// ranges are made symmetric.
-enum class CodesOf : uint8_t { kAffine, kGelu };
+// Where codes come from. LayerNorm's are int8. Attention's and GELU's have 12
+// bits and room for twice what was seen. GELU's have their zero where its least
+// value is the least code (kernels/device.h); the others' ranges are made
+// symmetric.
+enum class CodesOf : uint8_t { kNorm, kAttention, kGelu };
 
 // The channels' ranges are evened out between activations and weights, the rest
 // of the difference stays in one factor for all. `weight_largest`: of each

@@ -19,6 +19,11 @@ constexpr int At(int r, int c) {
   return ((r / 4 * 8 + c / 8) * 4 + r % 4) * 8 + c % 8;
 }
 
+// The same of codes in int16.
+constexpr int WideAt(int r, int c) {
+  return ((r / 4 * 16 + c / 4) * 4 + r % 4) * 4 + c % 4;
+}
+
 // A matrix of tiles somewhere in the work memory.
 struct Tiles {
   std::byte* data = nullptr;
@@ -36,11 +41,12 @@ struct Tiles {
 
 // Tells where everything lies; nothing of it outlives a run.
 struct Work {
-  Tiles input;    // the stem's
-  Tiles hidden;   // between the convolutions, and in the MLP
-  Tiles x;        // residual stream, bf16
-  Tiles normed;   // into a product; attention's output too
-  Tiles q, k, v;  // [head][row tile]
+  Tiles input;     // the stem's
+  Tiles hidden;    // between the convolutions, and in the MLP
+  Tiles x;         // residual stream, bf16
+  Tiles normed;    // into a product
+  Tiles attended;  // the same memory, for attention's output
+  Tiles q, k, v;   // [head][row tile]
   size_t bytes = 0;
 
   Work(const EncoderShape& s, EncoderPrecision precision, std::byte* base) {
@@ -53,10 +59,11 @@ struct Work {
       return made;
     };
     const int rows = s.row_tiles();
-    input = take(rows, s.stem_tiles(), one);
-    hidden = take(rows, std::max(3 * s.width_tiles(), s.ffn_tiles()), one);
+    input = take(rows, s.stem_tiles(), half);
+    hidden = take(rows, std::max(3 * s.width_tiles(), s.ffn_tiles()), half);
     x = take(rows, s.width_tiles(), half);
-    normed = take(rows, s.width_tiles(), one);
+    attended = take(rows, s.width_tiles(), half);
+    normed = {attended.data, attended.columns, one};
     q = take(s.heads, rows, one);
     k = take(s.heads, rows, one);
     v = take(s.heads, rows, half);
@@ -104,10 +111,13 @@ void Run::Product(const Tiles& a, const PackedMatrix& w, const Finish& finish) {
         const int n = static_cast<int>(task % n_tiles);
         alignas(64) int32_t sums[kTileElements];
         for (int k = 0; k < w.k_tiles; ++k) {
-          if (w.precision == EncoderPrecision::kInt8)
-            gemm_i8(a.As<const int8_t>(row, k),
-                    reinterpret_cast<const int8_t*>(w.tile(n, k)), sums, kTile,
-                    kTile, kTile, k);
+          const auto* codes = reinterpret_cast<const int8_t*>(w.tile(n, k));
+          if (w.int8() && a.bytes == kTileElements)
+            gemm_i8(a.As<const int8_t>(row, k), codes, sums, kTile, kTile,
+                    kTile, k);
+          else if (w.int8())
+            gemm_i16_i8(a.As<const int16_t>(row, k), codes, sums, kTile, kTile,
+                        kTile, k);
           else
             gemm_bf16(a.As<const Half>(row, k),
                       reinterpret_cast<const Half*>(w.tile(n, k)),
@@ -190,9 +200,11 @@ void Run::Attention(const PackedLayer& layer) {
     }
     if (int8_)
       // V stands in steps of what comes out already.
-      flash_finish_i8(state, work_.normed.As<int8_t>(row, head), kTile, kTile);
+      flash_finish_i16(state, work_.attended.As<int16_t>(row, head), kTile,
+                       kTile);
     else
-      flash_finish_bf16(state, work_.normed.As<Half>(row, head), kTile, kTile);
+      flash_finish_bf16(state, work_.attended.As<Half>(row, head), kTile,
+                        kTile);
   });
 }
 
@@ -211,7 +223,7 @@ void Run::Layer(const PackedLayer& layer) {
       Epilogue(w, n, sums, x, x);
     };
   };
-  Product(work_.normed, layer.out, add(layer.out));
+  Product(work_.attended, layer.out, add(layer.out));
   Norm(layer.ln2, work_.normed);
   Product(work_.normed, layer.fc1, [&](int row, int n, void* sums) {
     Epilogue(layer.fc1, n, sums, nullptr, work_.hidden.At(row, n));
@@ -223,12 +235,9 @@ void Run::All(const float* mel, float* audio) {
   MakeStemInput(shape_, encoder_.precision, mel, work_.input.data);
   Stem();
   for (const PackedLayer& layer : encoder_.layers) Layer(layer);
-  // The last norm goes out in bf16. Where products take int8 its rows need
-  // twice normed's room: q, k and v are free by now.
-  const Tiles out{work_.q.data, shape_.width_tiles(),
-                  sizeof(Half) * kTileElements};
-  Norm(encoder_.last, out);
-  ReadOutput(shape_, out.As<const uint16_t>(0, 0), audio);
+  // In bf16.
+  Norm(encoder_.last, work_.attended);
+  ReadOutput(shape_, work_.attended.As<const uint16_t>(0, 0), audio);
 }
 
 void Run::One(const PackedLayer& layer, const float* x, float* y) {
@@ -261,26 +270,28 @@ void RunLayerOnHost(const PackedEncoder& encoder, int layer, const float* x,
       .One(encoder.layers[static_cast<size_t>(layer)], x, y);
 }
 
-size_t StemInputBytes(const EncoderShape& shape, EncoderPrecision precision) {
-  return static_cast<size_t>(shape.rows()) * shape.stem_columns() *
-         (precision == EncoderPrecision::kInt8 ? 1 : 2);
+size_t StemInputBytes(const EncoderShape& shape) {
+  return static_cast<size_t>(shape.rows()) * shape.stem_columns() * 2;
 }
 
 void MakeStemInput(const EncoderShape& shape, EncoderPrecision precision,
                    const float* mel, std::byte* tiles) {
   const int mels = shape.n_mels;
   const bool int8 = precision == EncoderPrecision::kInt8;
-  std::memset(tiles, 0, StemInputBytes(shape, precision));
+  constexpr auto kMost = static_cast<float>(kWideCodes);
+  std::memset(tiles, 0, StemInputBytes(shape));
   const auto put = [&](int row, int column, float value) {
-    const size_t at =
+    const size_t tile =
         static_cast<size_t>(row / kTile * shape.stem_tiles() + column / kTile) *
-            kTileElements +
-        At(row % kTile, column % kTile);
+        kTileElements;
     if (int8)
-      reinterpret_cast<int8_t*>(tiles)[at] = static_cast<int8_t>(
-          std::clamp(std::nearbyint(value / kMelStep), -127.0F, 127.0F));
+      reinterpret_cast<int16_t*>(
+          tiles)[tile + WideAt(row % kTile, column % kTile)] =
+          static_cast<int16_t>(
+              std::clamp(std::nearbyint(value / kMelStep), -kMost, kMost));
     else
-      reinterpret_cast<BF16*>(tiles)[at] = ToBF16(value);
+      reinterpret_cast<BF16*>(tiles)[tile + At(row % kTile, column % kTile)] =
+          ToBF16(value);
   };
   for (int t = 0; t < shape.positions(); ++t)
     for (int tap = 0; tap < 5; ++tap) {
@@ -291,7 +302,7 @@ void MakeStemInput(const EncoderShape& shape, EncoderPrecision precision,
             mel[static_cast<size_t>(c) * shape.frames + frame]);
     }
   for (int c = 0; c < shape.marks(precision == EncoderPrecision::kInt8); ++c)
-    put(0, 5 * mels + c, int8 ? 127 * kMelStep : 1.0F);
+    put(0, 5 * mels + c, int8 ? kMost * kMelStep : 1.0F);
 }
 
 void ReadOutput(const EncoderShape& shape, const uint16_t* tiles,

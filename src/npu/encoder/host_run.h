@@ -24,10 +24,10 @@ void RunOnHost(const PackedEncoder& encoder, const float* mel, float* audio,
 void RunLayerOnHost(const PackedEncoder& encoder, int layer, const float* x,
                     float* y, std::byte* work, ThreadPool& pool);
 
-// The stem's input, [row_tiles][stem_tiles] tiles of bf16 or int8 (in steps of
-// kMelStep): what a host makes of the log-mel for the array. Source: OpenAI's
-// model.py, both convolutions.
-size_t StemInputBytes(const EncoderShape& shape, EncoderPrecision precision);
+// The stem's input, [row_tiles][stem_tiles] tiles of bf16 or int16 (codes of 12
+// bits in steps of kMelStep): what a host makes of the log-mel for the array.
+// Source: OpenAI's model.py, both convolutions.
+size_t StemInputBytes(const EncoderShape& shape);
 void MakeStemInput(const EncoderShape& shape, EncoderPrecision precision,
                    const float* mel, std::byte* tiles);
 // The array's output, bf16 tiles [row_tiles][width_tiles], to f32 rows.

@@ -30,6 +30,7 @@ struct Dense {
   int n = 0;
   int k = 0;
   std::vector<float> w, bias;
+  int most = 127;            // code of inputs
   std::vector<float> step;   // of input channels; empty: bf16
   std::vector<float> zero;   // of input channels: the code of 0; or empty
   std::vector<float> scale;  // of outputs, before rounding them to int8
@@ -148,10 +149,11 @@ FinishChannel ChannelOf(const Dense& m, int i, float scale,
   channel.multiplier = double{scale} * m.times[i];
   channel.bias =
       double{m.bias[i]} * m.times[i] - ZeroSum(m, rounded) * channel.multiplier;
-  for (const int8_t w : rounded) channel.reach += 128 * std::abs(w);
+  for (const int8_t w : rounded) channel.reach += (m.most + 1) * std::abs(w);
   // GELU that stays bf16 has 15 bits for it. For the largest value all weights
-  // would have to agree with their inputs: speech reaches a 16th (measured).
-  channel.top = channel.reach * channel.multiplier / 4;
+  // would have to agree with their inputs: speech reaches a 16th of that
+  // (measured), and its inputs half of their codes.
+  channel.top = channel.reach * channel.multiplier / 8;
   channel.scale = m.scale[i];
   if (!m.codes.empty()) channel.zero = static_cast<int>(m.codes[i]);
   return channel;
@@ -252,6 +254,7 @@ class Packer {
     if (!int8_) return;
     Codes codes = InputCodes(calibration_->Of(site), m->Largest(), of);
     m->site = site;
+    m->most = codes.most;
     m->step = std::move(codes.steps);
     m->zero = std::move(codes.zeros);
   }
@@ -260,7 +263,7 @@ class Packer {
     for (size_t i = 0; i < next.step.size(); ++i)
       m->scale[i] = 1 / next.step[i];
     m->codes = next.zero;
-    m->mode |= kFinishInt8;
+    m->mode |= kFinishInt16;
   }
 
   const EncoderShape& shape_;
@@ -305,15 +308,17 @@ PackedMatrix Packer::Stem1(const Dense& stem2) const {
     }
   }
   if (int8_) {
+    m.most = kWideCodes;
     m.step.assign(static_cast<size_t>(m.k), kMelStep);
+    constexpr auto kMost = static_cast<float>(kWideCodes);
     m.least.resize(static_cast<size_t>(m.n));
     // The marks outweigh whatever the first frame gives, by 8: GELU(-8) is 0.
     for (int o = 0; o < d; ++o) {
       float sum = std::abs(b[o]) + 8;
       for (int c = 0; c < mels; ++c)
-        sum += std::abs(m.row(o)[2 * mels + c]) * 127 * kMelStep;
+        sum += std::abs(m.row(o)[2 * mels + c]) * kMost * kMelStep;
       m.least[o] =
-          sum / (127.0F * 127.0F * static_cast<float>(shape_.marks(true)));
+          sum / (kMost * 127.0F * static_cast<float>(shape_.marks(true)));
     }
     ToCodesOf(stem2, &m);
   }
@@ -411,9 +416,9 @@ PackedLayer Packer::Layer(int i) const {
   Dense out = Linear(name + ".attn.o", d, d);
   Dense fc1 = Linear(name + ".fc1", shape_.ffn, d);
   Dense fc2 = Linear(name + ".fc2", d, shape_.ffn);
-  SetCodes(site("ln1"), CodesOf::kAffine, &qkv);
-  SetCodes(site("attn"), CodesOf::kAffine, &out);
-  SetCodes(site("ln2"), CodesOf::kAffine, &fc1);
+  SetCodes(site("ln1"), CodesOf::kNorm, &qkv);
+  SetCodes(site("attn"), CodesOf::kAttention, &out);
+  SetCodes(site("ln2"), CodesOf::kNorm, &fc1);
   SetCodes(site("h"), CodesOf::kGelu, &fc2);
   std::fill_n(qkv.times.begin(), d, static_cast<float>(kScoreScale));
   out.mode = fc2.mode = kFinishResidual;

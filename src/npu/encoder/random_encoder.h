@@ -28,8 +28,9 @@ class RandomEncoder {
     e.shape = shape;
     e.precision = precision;
     const int d = shape.width_tiles();
-    e.stem1 = Matrix(3 * d, shape.stem_tiles(), kFinishInt8 | kFinishGelu);
-    e.stem2 = Matrix(d, 3 * d, kFinishGelu | kFinishResidual);
+    e.stem1 =
+        Matrix(3 * d, shape.stem_tiles(), kWide, kFinishInt16 | kFinishGelu);
+    e.stem2 = Matrix(d, 3 * d, kWide, kFinishGelu | kFinishResidual);
     e.positions =
         sotto::Buffer(static_cast<size_t>(shape.rows()) * shape.width * 2);
     Halves(&e.positions, 0.1F);
@@ -37,10 +38,10 @@ class RandomEncoder {
       PackedLayer& layer = e.layers.emplace_back();
       layer.ln1 = Norm(d);
       layer.ln2 = Norm(d);
-      layer.qkv = Matrix(3 * d, d, kFinishInt8, 2 * d);
-      layer.out = Matrix(d, d, kFinishResidual);
-      layer.fc1 = Matrix(shape.ffn_tiles(), d, kFinishInt8 | kFinishGelu);
-      layer.fc2 = Matrix(d, shape.ffn_tiles(), kFinishResidual);
+      layer.qkv = Matrix(3 * d, d, 128, kFinishInt8, 2 * d);
+      layer.out = Matrix(d, d, kWide, kFinishResidual);
+      layer.fc1 = Matrix(shape.ffn_tiles(), d, 128, kFinishInt16 | kFinishGelu);
+      layer.fc2 = Matrix(d, shape.ffn_tiles(), kWide, kFinishResidual);
       for (int h = 0; h < shape.heads; ++h)
         layer.shifts.push_back(static_cast<int>(rng_() % 3) + 8);
     }
@@ -56,8 +57,11 @@ class RandomEncoder {
     for (size_t i = 0; i < out->size() / 2; ++i)
       out->As<BF16>()[i] = ToBF16(Normal(scale));
   }
-  // `mode` is that of tiles before `later`.
-  PackedMatrix Matrix(int n_tiles, int k_tiles, int mode, int later = INT_MAX) {
+  static constexpr int kWide = kWideCodes + 1;
+  // `codes`: of its int8 or int16 inputs, to either side. `mode` is that of
+  // tiles before `later`.
+  PackedMatrix Matrix(int n_tiles, int k_tiles, int codes, int mode,
+                      int later = INT_MAX) {
     PackedMatrix m;
     m.precision = e.precision;
     m.n_tiles = n_tiles;
@@ -74,22 +78,28 @@ class RandomEncoder {
       Halves(&m.tiles, 1 / std::sqrt(k));
     }
     for (int n = 0; n < n_tiles; ++n) {
-      m.modes.push_back(n >= later ? 0 : int8 ? mode : mode & ~kFinishInt8);
+      m.modes.push_back(n >= later ? 0
+                        : int8     ? mode
+                                   : mode & ~(kFinishInt8 | kFinishInt16));
       for (int i = 0; int8 && i < kTile; i += 8)
-        m.columns.push_back(Column(m.modes.back(), k));
+        m.columns.push_back(Column(m.modes.back(), k, codes));
     }
     for (int i = 0; !int8 && i < n_tiles * kTile; ++i)
       m.biases.push_back(Normal(0.1F));
     return m;
   }
-  FinishColumn Column(int mode, float k) {
+  FinishColumn Column(int mode, float k, int codes) {
+    const bool wide = (mode & kFinishInt16) != 0;
+    // What neither is added nor becomes codes are values, in attention's steps.
+    const double unit = mode == 0 ? 0.2 * kWide : 1;
     std::array<FinishChannel, 8> channels;
     for (FinishChannel& c : channels)
-      c = {.multiplier = std::abs(1 + Normal(0.1F)) / (73 * 40 * std::sqrt(k)),
-           .bias = Normal(0.1F),
-           .reach = 128 * 127 * double{k},
-           .scale = 30,
-           .zero = -123};
+      c = {.multiplier = unit * std::abs(1 + Normal(0.1F)) /
+                         (73 * 0.3 * codes * std::sqrt(k)),
+           .bias = unit * Normal(0.1F),
+           .reach = codes * 127 * double{k},
+           .scale = wide ? 480.0 : 30.0,
+           .zero = wide ? -1966 : -123};
     return MakeFinishColumn(channels, mode);
   }
   PackedNorm Norm(int tiles) {

@@ -17,13 +17,15 @@ namespace sotto::npu {
 inline constexpr int kTile = 64;
 inline constexpr int kTileElements = kTile * kTile;
 
-// What moves between phases: bf16 everywhere, or int8 into every product and
-// bf16 for the residual stream and V.
+// What moves between phases: bf16 everywhere, or whole numbers into every
+// product and bf16 for the residual stream and V. After a LayerNorm those are
+// int8, as are weights, Q and K; elsewhere codes of 12 bits in int16: a tile
+// has the same slot whatever it holds.
 enum class EncoderPrecision : uint8_t { kBF16, kInt8 };
 
 // int8: of the stem's input. Whisper's log-mel ends 2 below its maximum, which
 // is 1.5 for a full scale (OpenAI's audio.py).
-inline constexpr float kMelStep = 2.0F / 127;
+inline constexpr float kMelStep = 2.0F / 2047;
 
 struct EncoderShape {
   int n_mels = 80;

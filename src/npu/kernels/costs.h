@@ -54,6 +54,7 @@ Costs CostMatmulBf16Vector(Ints);
 
 // costs_encoder.cc
 Costs CostGemmI8(Ints ints);
+Costs CostGemmI16I8(Ints ints);
 Costs CostGemmBf16(Ints ints);
 Costs CostFinishI8(Ints ints);
 Costs CostFinishBf16(Ints ints);
@@ -62,7 +63,7 @@ Costs CostFlashScoresBf16(Ints ints);
 Costs CostFlashScoresI8(Ints ints);
 Costs CostFlashValues(Ints ints);
 Costs CostFlashFinish(Ints ints);
-Costs CostFlashFinishI8(Ints ints);
+Costs CostFlashFinishI16(Ints ints);
 Costs CostLayerNormBf16(Ints ints);
 Costs CostLayerNormToI8(Ints ints);
 Costs CostLayerNormStats(Ints ints);

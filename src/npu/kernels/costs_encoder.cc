@@ -113,7 +113,7 @@ Costs NarrowCost(double columns, double blocks) {
 
 // Eight blocks after each other: seven products and their ways back, between
 // them a minimum and a sum of two cycles each, then as GELU's last product.
-Costs GeluCost(double columns, double rows, bool narrow) {
+Costs GeluCost(double columns, double rows, int mode) {
   Costs costs = NarrowCost(columns, columns * rows);
   costs[0].what = "scale to GELU's steps";
   costs[0].stores = 4;
@@ -126,8 +126,13 @@ Costs GeluCost(double columns, double rows, bool narrow) {
                  .narrows = 7,
                  .loads = 4,
                  .what = "GELU of eight blocks"};
-  tails = tails + (narrow ? LoopCost{.vector_ops = 1, .stores = 1}
-                          : LoopCost{.shuffles = 3, .stores = 4});
+  if ((mode & kFinishInt8) != 0)
+    tails = tails + LoopCost{.vector_ops = 1, .stores = 1};
+  else if ((mode & kFinishInt16) != 0)  // two bounds, two halves
+    tails = tails +
+            LoopCost{.vector_ops = 1, .shuffles = 3, .narrows = 1, .stores = 2};
+  else
+    tails = tails + LoopCost{.shuffles = 3, .stores = 4};
   tails = Times(8, tails);
   tails.chain = 7 + 4 + 7 * 2 * kStep + 4 + kStep + 1 + 7;
   tails.branches = 1;
@@ -360,6 +365,21 @@ Costs CostGemmI8(Ints ints) {
            .what = "sums in and out"},
           Edge(tiles, kInt8Edge)};
 }
+Costs CostGemmI16I8(Ints ints) {
+  const double tiles = ints[0] / 8.0 * ints[2] / 32.0;
+  return {{.trips = tiles * (ints[1] / 4.0 - 1),
+           .vmac_int16 = 8,
+           .loads = 6,
+           .accumulators = 8,
+           .what = "products"},
+          {.trips = tiles,
+           .vmac_int16 = 8,
+           .loads = 6 + (ints[3] == 0 ? 0.0 : 32.0),
+           .stores = 32,
+           .accumulators = 8,
+           .what = "sums in and out"},
+          Edge(tiles, kInt8Edge)};
+}
 Costs CostGemmBf16(Ints ints) {
   const double tiles = ints[0] / 8.0 * ints[2] / 32.0;
   return {{.trips = tiles * (ints[1] / 8.0 - 1),
@@ -379,13 +399,13 @@ Costs CostFinishI8(Ints ints) {
   const double rows = ints[0] / 4.0;
   const double columns = ints[1] / 8.0;
   const int mode = ints[2];
-  const bool narrow = (mode & kFinishInt8) != 0;
+  const bool narrow = (mode & (kFinishInt8 | kFinishInt16)) != 0;
   Costs costs;
   const auto add = [&costs](const Costs& more) {
     costs.insert(costs.end(), more.begin(), more.end());
   };
   if ((mode & kFinishGelu) != 0) {
-    add(GeluCost(columns, rows, narrow));
+    add(GeluCost(columns, rows, mode));
   } else if (narrow) {
     add(NarrowCost(columns, columns * rows));
   }
@@ -393,7 +413,7 @@ Costs CostFinishI8(Ints ints) {
     add(WidenCost(columns, columns * rows, (mode & kFinishResidual) != 0));
   // Which of them, and the loop over columns.
   costs.push_back(
-      {.trips = columns, .scalar_ops = 6, .branches = 3, .what = "columns"});
+      {.trips = columns, .scalar_ops = 7, .branches = 3, .what = "columns"});
   return costs;
 }
 Costs CostFinishBf16(Ints ints) {
@@ -411,7 +431,9 @@ Costs CostFlashScoresBf16(Ints ints) { return FlashScores(ints, ScoresBf16); }
 Costs CostFlashScoresI8(Ints ints) { return FlashScores(ints, ScoresI8); }
 Costs CostFlashValues(Ints ints) { return FlashValues(ints); }
 Costs CostFlashFinish(Ints ints) { return FlashFinish(ints, kStoreBf16); }
-Costs CostFlashFinishI8(Ints ints) { return FlashFinish(ints, kStoreInt8); }
+Costs CostFlashFinishI16(Ints ints) {
+  return FlashFinish(ints, kToInt8 + LoopCost{.stores = 1});
+}
 
 Costs CostLayerNormBf16(Ints ints) { return LayerNormRows(ints, kStoreBf16); }
 Costs CostLayerNormToI8(Ints ints) { return LayerNormRows(ints, kStoreInt8); }

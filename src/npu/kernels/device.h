@@ -37,6 +37,10 @@ static_assert(sizeof(FinishColumn) == 96);
 inline constexpr int kFinishGelu = 1;
 inline constexpr int kFinishResidual = 2;
 inline constexpr int kFinishInt8 = 4;
+inline constexpr int kFinishInt16 = 8;  // in blocks of 4x4; only after GELU
+// The largest code of 12 bits. Those stand in int16; a product of 5,120 of them
+// with int8 stays inside int32.
+inline constexpr int kWideCodes = 2047;
 // GELU is never below minus this (11/64). int8 codes of its results begin that
 // far below zero: value v, scale s becomes round(v s) + round(s kGeluDepth) -
 // 128, so zero has a code and no code is left unused. A scale of 16 bits of
@@ -80,6 +84,9 @@ void requantize_shift_i8(const int32_t* in, int8_t* out, int32_t n,
 // gemm.cc. `step`: 0 starts the sums at zero, else adds to them.
 void gemm_i8(const int8_t* a, const int8_t* w, int32_t* acc, int32_t m,
              int32_t k, int32_t n, int32_t step);
+// a: [m/4][k/4][4][4].
+void gemm_i16_i8(const int16_t* a, const int8_t* w, int32_t* acc, int32_t m,
+                 int32_t k, int32_t n, int32_t step);
 void gemm_bf16(const Bf16* a, const Bf16* w, float* acc, int32_t m, int32_t k,
                int32_t n, int32_t step);
 // By `mode`: finish_i8's `out` is int8 where it says so, and its sums are
@@ -101,7 +108,8 @@ void flash_scores_i8(const int8_t* q, const int8_t* k, Bf16* p, float* state,
 void flash_values(const Bf16* p, const Bf16* v, float* state, int32_t rows,
                   int32_t keys, int32_t d, int32_t block);
 void flash_finish_bf16(const float* state, Bf16* out, int32_t rows, int32_t d);
-void flash_finish_i8(const float* state, int8_t* out, int32_t rows, int32_t d);
+void flash_finish_i16(const float* state, int16_t* out, int32_t rows,
+                      int32_t d);
 
 // rows.cc
 void layer_norm_bf16(const Bf16* x, const float* params, Bf16* out,

@@ -178,14 +178,15 @@ SOTTO_INLINE Floats Gelu(const Floats& x) {
                          LowerTail(magnitude)));
 }
 
-// Rounded to nearest even and saturated, as 32-bit words in [-128, 127].
-SOTTO_INLINE Words ToInt8Range(const Floats& x) {
+// Rounded to nearest even and saturated, as 32-bit words in [-most - 1, most].
+SOTTO_INLINE Words ToRange(const Floats& x, float most) {
   const Floats clamped =
-      vec::min(vec::max(x, Float16(-128.0F)), Float16(127.0F));
+      vec::min(vec::max(x, Float16(-most - 1)), Float16(most));
   const Floats rounded = vec::add(clamped, Float16(kRound));
   return vec::sub(rounded.cast_to<int32_t>(),
                   vec::broadcast<int32_t, 16>(kRoundBits));
 }
+SOTTO_INLINE Words ToInt8Range(const Floats& x) { return ToRange(x, 127.0F); }
 SOTTO_INLINE vec::vector<int8_t, 32> PackInt8(const Words& a, const Words& b) {
   return vec::accum<vec::acc32, 32>(vec::concat(a, b)).to_vector<int8_t>(0);
 }

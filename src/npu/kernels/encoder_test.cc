@@ -80,6 +80,74 @@ TEST(NpuKernels, GemmStepsAddUp) {
   EXPECT_EQ(FromBlocks(acc, 16, 32), want);
 }
 
+// Codes of 12 bits as they come, or the ends of their range beside weights of
+// the same sign: sums as large as they get.
+struct WideGemm {
+  std::vector<int16_t> a;
+  std::vector<int8_t> w;
+  WideGemm(const Shape& s, bool extreme, uint64_t seed) {
+    std::mt19937_64 random(seed);
+    std::uniform_int_distribution<int> code(-2048, 2047), weight(-127, 127);
+    for (int i = 0; i < s.m * s.k; ++i)
+      a.push_back(static_cast<int16_t>(!extreme           ? code(random)
+                                       : i / s.k % 2 == 0 ? -2048
+                                                          : 2047));
+    for (int i = 0; i < s.k * s.n; ++i)
+      w.push_back(static_cast<int8_t>(!extreme           ? weight(random)
+                                      : i % s.n % 2 == 0 ? -127
+                                                         : 127));
+  }
+  int64_t Want(const Shape& s, int i, int j) const {
+    int64_t sum = 0;
+    for (int k = 0; k < s.k; ++k)
+      sum += int64_t{a[static_cast<size_t>(i * s.k + k)]} *
+             w[static_cast<size_t>(k * s.n + j)];
+    return sum;
+  }
+  // In tiles of `step` of K, as the array streams them.
+  std::vector<int32_t> Run(const Shape& s, int step) const {
+    std::vector<int32_t> acc(static_cast<size_t>(s.m) * s.n, 12345);
+    for (int at = 0; at < s.k; at += step) {
+      std::vector<int16_t> tile(static_cast<size_t>(s.m) * step);
+      std::vector<int8_t> weights(static_cast<size_t>(step) * s.n);
+      for (int i = 0; i < s.m; ++i)
+        for (int k = 0; k < step; ++k)
+          tile[Blocked(i, k, step, 4, 4)] =
+              a[static_cast<size_t>(i * s.k + at + k)];
+      for (int k = 0; k < step; ++k)
+        for (int n = 0; n < s.n; ++n)
+          weights[BlockedWeight(k, n, step, 8)] =
+              w[static_cast<size_t>((at + k) * s.n + n)];
+      Call("gemm_i16_i8", {tile.data(), weights.data(), acc.data()},
+           {s.m, step, s.n, at / step});
+    }
+    return FromBlocks(acc, s.m, s.n);
+  }
+};
+
+TEST(NpuKernels, GemmInt16ByInt8IsExactAtEveryVectorWidth) {
+  // 5120: the widest row that Whisper has, nearest to 2^31.
+  const Shape deep{8, 5120, 32};
+  for (int level = 0; level <= 2; ++level) {
+    vec::SetHostLevel(level);
+    for (const bool extreme : {false, true}) {
+      for (const Shape& s :
+           {kShapes[0], kShapes[1], kShapes[2], kShapes[3], deep}) {
+        const WideGemm gemm(s, extreme, 7);
+        const int step = s.k % 64 == 0 ? 64 : s.k % 16 == 0 ? 16 : 8;
+        const auto whole = gemm.Run(s, s.k);
+        ASSERT_EQ(gemm.Run(s, step), whole) << s.k << " level " << level;
+        for (int i = 0; i < s.m; ++i)
+          for (int j = 0; j < s.n; ++j)
+            ASSERT_EQ(whole[static_cast<size_t>(i * s.n + j)],
+                      gemm.Want(s, i, j))
+                << i << "," << j << " of " << s.k << " level " << level;
+      }
+    }
+  }
+  vec::SetHostLevel(2);
+}
+
 struct Bf16Gemm {
   std::vector<float> acc;  // 4x4 blocks
   std::vector<double> want, magnitude;
@@ -366,14 +434,23 @@ TEST(NpuKernels, K5FlashInt8EqualsExactAttentionOfItsQuantisedInputs) {
   const Agreement a = Agree(FromBf16s(FromBlocks(out, rows, d)), want);
   EXPECT_GE(a.cosine, 0.9999);
   EXPECT_LE(a.relative_rms, 0.01);
-  // The int8 way out is the same values, rounded: of V that was made larger.
-  for (size_t i = static_cast<size_t>(rows) * 4; i < state.size(); ++i)
-    if ((i - rows * 4) % (16 + d * 4) >= 16) state[i] *= 32;
-  std::vector<int8_t> bytes(rows * d);
-  Call("flash_finish_i8", {state.data(), bytes.data()}, {rows, d});
-  for (int i = 0; i < rows * d; ++i) {
-    ASSERT_NEAR(bytes[i], std::clamp(FromBf16(out[i]) * 32, -128.0, 127.0),
-                0.5 + 32 * Bf16Step(FromBf16(out[i])));
+  // The integer way out is the same values, rounded: of V that was made larger,
+  // so that some are beyond the codes.
+  for (const float scale : {32.0F, 1.0e4F}) {
+    auto larger = state;
+    for (size_t i = static_cast<size_t>(rows) * 4; i < state.size(); ++i)
+      if ((i - rows * 4) % (16 + d * 4) >= 16) larger[i] *= scale;
+    std::vector<int16_t> codes(rows * d);
+    Call("flash_finish_i16", {larger.data(), codes.data()}, {rows, d});
+    int beyond = 0;
+    for (int i = 0; i < rows * d; ++i) {
+      const double value = FromBf16(out[Blocked(i / d, i % d, d, 4, 8)]);
+      beyond += std::abs(value * scale) > 2048 ? 1 : 0;
+      ASSERT_NEAR(codes[Blocked(i / d, i % d, d, 4, 4)],
+                  std::clamp(value * scale, -2048.0, 2047.0),
+                  0.5 + scale * Bf16Step(value));
+    }
+    EXPECT_EQ(beyond > 0, scale > 1000);
   }
 }
 

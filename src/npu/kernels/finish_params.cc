@@ -13,7 +13,7 @@ namespace {
 using Channels = std::array<FinishChannel, 8>;
 constexpr double kMostShort = 32767;
 constexpr double kMostBias = (1 << 30) - 1;  // beside a product of two int16
-// Nothing that is narrowed is further from 0 than this many codes.
+// Nothing that is narrowed is further from 0 than this many codes of int8.
 constexpr double kMostCode = 129;
 // A float of 1.5 2^23 steps has room for twice as many more or less.
 constexpr double kMostSteps = 1 << 21;
@@ -108,17 +108,17 @@ void SetGelu(const Channels& channels, const Top& top, FinishColumn* out) {
   out->tail_out = static_cast<int8_t>(std::min(kTailOutBits - point, 31));
 }
 
-void NarrowGelu(const Channels& channels, FinishColumn* out) {
+void NarrowGelu(const Channels& channels, bool wide, FinishColumn* out) {
   // From there on a code is the largest.
+  const double most = wide ? kWideCodes + 2 : kMostCode;
   SetGelu(
       channels,
-      [](const FinishChannel& c) { return (kMostCode - c.zero) / c.scale; },
-      out);
+      [=](const FinishChannel& c) { return (most - c.zero) / c.scale; }, out);
   const double scale =
       Largest(channels, [](const FinishChannel& c) { return c.scale; });
-  // 22: 2^7 codes of zero and a product of two int16 fit 32 bits.
-  out->out = static_cast<int8_t>(
-      std::max(ShiftTo(std::ldexp(scale, -out->point), kMostShort, 22), 0));
+  // 2^7 codes of zero, or 2^11, and a product of two int16 fit 32 bits.
+  out->out = static_cast<int8_t>(std::max(
+      ShiftTo(std::ldexp(scale, -out->point), kMostShort, wide ? 18 : 22), 0));
   for (size_t i = 0; i < 8; ++i) {
     out->step[i] =
         ToShort(std::ldexp(channels[i].scale, out->out - out->point));
@@ -157,10 +157,11 @@ void Widen(const Channels& channels, FinishColumn* out) {
 FinishColumn MakeFinishColumn(const Channels& channels, int mode) {
   FinishColumn out{};
   const bool gelu = (mode & kFinishGelu) != 0;
-  if ((mode & kFinishInt8) == 0) {
+  const bool wide = (mode & kFinishInt16) != 0;
+  if (!wide && (mode & kFinishInt8) == 0) {
     gelu ? WidenGelu(channels, &out) : Widen(channels, &out);
   } else {
-    gelu ? NarrowGelu(channels, &out) : Narrow(channels, &out);
+    gelu ? NarrowGelu(channels, wide, &out) : Narrow(channels, &out);
   }
   return out;
 }

@@ -139,8 +139,13 @@ constexpr int kModes[] = {0,
                           kGelu,
                           kFinishInt8,
                           kFinishInt8 | kGelu,
+                          kFinishInt16 | kGelu,
                           kFinishResidual,
                           kFinishResidual | kGelu};
+
+constexpr int kCodes = kFinishInt8 | kFinishInt16;
+double LeastCode(int mode) { return (mode & kFinishInt16) != 0 ? -2048 : -128; }
+double MostCode(int mode) { return -1 - LeastCode(mode); }
 
 struct Product {
   int m, n;
@@ -170,10 +175,11 @@ Product RandomProduct(int m, int n, int mode, uint64_t seed) {
     // Channels of a column differ by up to 2^5, as Whisper's do.
     c.multiplier = std::exp2(normal(random)) * 2e-5;
     c.bias = normal(random);
-    if ((mode & kFinishInt8) != 0) {
-      c.scale = 40 * std::exp2(normal(random));
+    if ((mode & kCodes) != 0) {
+      c.scale = -LeastCode(mode) / 3 * std::exp2(normal(random));
       if ((mode & kGelu) != 0)
-        c.zero = static_cast<int>(std::nearbyint(c.scale * kGeluDepth)) - 128;
+        c.zero = static_cast<int>(std::nearbyint(c.scale * kGeluDepth) +
+                                  LeastCode(mode));
     }
     p.channels.push_back(c);
   }
@@ -193,12 +199,24 @@ Product RandomProduct(int m, int n, int mode, uint64_t seed) {
   return p;
 }
 
-// Codes as bytes, or bf16.
+// Blocks of 4x4 to rows.
+std::vector<uint16_t> FromWide(const std::vector<uint16_t>& x, int m, int n) {
+  std::vector<uint16_t> out(x.size());
+  for (int i = 0; i < m; ++i)
+    for (int j = 0; j < n; ++j)
+      out[static_cast<size_t>(i * n + j)] = x[Blocked(i, j, n, 4, 4)];
+  return out;
+}
+
+// Codes of int8 or int16, or bf16.
 std::vector<uint16_t> Finish(const Product& p, int mode) {
   std::vector<int32_t> sums = p.sums;
   Bf16s out = p.residual;
   Call("finish_i8", {sums.data(), p.columns.data(), out.data(), out.data()},
        {p.m, p.n, mode});
+  // int16 has bf16's size; back to the sums' blocks.
+  if ((mode & kFinishInt16) != 0)
+    return ToBlocks(FromWide(out, p.m, p.n), p.m, p.n);
   if ((mode & kFinishInt8) == 0) return out;
   std::vector<uint16_t> codes;
   for (size_t i = 0; i < p.sums.size(); ++i)
@@ -230,12 +248,16 @@ uint16_t Expected(const Product& p, size_t at, int mode) {
     sum = std::max<int64_t>(Narrowed(x, c.x, 16), 0) +
           Narrowed(TailOf(Narrowed(x, c.tail_in, 16)), c.tail_out, 16);
   }
-  if ((mode & kFinishInt8) != 0) {
+  if ((mode & kCodes) != 0) {
     const int64_t code =
         (mode & kGelu) != 0
             ? c.zero[lane] * (int64_t{1} << c.out) + sum * c.step[lane]
             : scaled();
-    return static_cast<uint16_t>(Narrowed(code, c.out, 8));
+    EXPECT_LE(std::abs(code), INT32_MAX);
+    return static_cast<uint16_t>(
+        (mode & kFinishInt8) != 0
+            ? Narrowed(code, c.out, 8)
+            : std::clamp<int64_t>(Narrowed(code, c.out, 16), -2048, 2047));
   }
   const int64_t steps = (mode & kGelu) != 0
                             ? sum * c.step[lane]
@@ -287,10 +309,11 @@ TEST(NpuKernels, FinishInt8ScalesAddsAndNarrows) {
       const FinishChannel& c = p.channel(at);
       const double sum = p.sums[at] * c.multiplier + c.bias;
       const double want = (mode & kGelu) != 0 ? ExactGelu(sum) : sum;
-      if ((mode & kFinishInt8) != 0) {
-        const double code = std::clamp(want * c.scale + c.zero, -128.0, 127.0);
+      if ((mode & kCodes) != 0) {
+        const double code = std::clamp(want * c.scale + c.zero, LeastCode(mode),
+                                       MostCode(mode));
         ASSERT_NEAR(static_cast<int16_t>(got[at]), code,
-                    0.5 + 0x1p-6 * Spread(p, at) +
+                    0.5 - LeastCode(mode) * 0x1p-13 * Spread(p, at) +
                         ((mode & kGelu) != 0 ? 2e-4 * c.scale : 0))
             << at << " mode " << mode;
         continue;
@@ -320,7 +343,7 @@ TEST(NpuKernels, FinishColumnsOfOddChannels) {
   for (const int mode : kModes)
     for (const FinishChannel& one : odd) {
       Product p = RandomProduct(8, 8, mode, 11);
-      const bool narrow = (mode & kFinishInt8) != 0;
+      const bool narrow = (mode & kCodes) != 0;
       std::array<FinishChannel, 8> eight;
       eight.fill(one);
       if (!narrow)
@@ -345,7 +368,7 @@ TEST(NpuKernels, FinishColumnsOfOddChannels) {
               << at << " mode " << mode;
           continue;
         }
-        want = std::clamp(want * one.scale, -128.0, 127.0);
+        want = std::clamp(want * one.scale, LeastCode(mode), MostCode(mode));
         // GELU's own error in codes, up to any.
         ASSERT_NEAR(static_cast<int16_t>(got[at]), want,
                     0.6 + ((mode & kGelu) != 0 ? 4e-4 * one.scale : 0))
@@ -371,7 +394,7 @@ TEST(NpuKernels, FinishBf16AddsAndNarrows) {
   const std::vector<float> bias = RandomFloats(n, 16);
   const Bf16s residual = ToBf16s(RandomFloats(m * n, 17));
   for (const int mode : kModes) {
-    if ((mode & kFinishInt8) != 0) continue;
+    if ((mode & kCodes) != 0) continue;
     Bf16s got = residual;
     Call("finish_bf16", {acc.data(), bias.data(), got.data(), got.data()},
          {m, n, mode});

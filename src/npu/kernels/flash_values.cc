@@ -78,19 +78,16 @@ SOTTO_INLINE void flash_values_body(const bf16* p, const bf16* v,
   }
 }
 
-// The output divided by the sum, 4x4 blocks zipped to 4x8.
+// The output divided by the sum, in blocks of 4x4: two are eight columns.
 struct Finished {
-  Floats low, high;
+  Floats left, right;
 };
 SOTTO_INLINE Finished FinishBlock(const FlashState& state, int i, int j,
                                   const TwoParts& inverse) {
   const float* p = state.Out(i) + 2 * j * 16;
   const Sums zero(Float16(0.0F));
-  const Floats a = Result(MacTwo(zero, SplitTwo(vec::load_v<16>(p)), inverse));
-  const Floats b =
-      Result(MacTwo(zero, SplitTwo(vec::load_v<16>(p + 16)), inverse));
-  const auto [low, high] = vec::interleave_zip<4>(a, b);
-  return {low, high};
+  return {Result(MacTwo(zero, SplitTwo(vec::load_v<16>(p)), inverse)),
+          Result(MacTwo(zero, SplitTwo(vec::load_v<16>(p + 16)), inverse))};
 }
 SOTTO_INLINE void flash_finish_bf16_body(const float* state_buffer, bf16* out,
                                          int rows, int d) {
@@ -101,14 +98,17 @@ SOTTO_INLINE void flash_finish_bf16_body(const float* state_buffer, bf16* out,
         SplitTwo(ReciprocalTwo(vec::load_v<16>(state.Sum(i))));
     for (int j = 0; j < d / 8; ++j) {
       const Finished v = FinishBlock(state, i, j, inverse);
+      const auto [low, high] = vec::interleave_zip<4>(v.left, v.right);
       vec::store_v(out + (i * (d / 8) + j) * 32,
-                   vec::concat(ToHalves(v.low), ToHalves(v.high)));
+                   vec::concat(ToHalves(low), ToHalves(high)));
     }
   }
 }
-// To int8 for the next product; whoever makes V scales it for that.
-SOTTO_INLINE void flash_finish_i8_body(const float* state_buffer, int8_t* out,
-                                       int rows, int d) {
+// To codes of 12 bits for the next product, [rows/4][d/4][4][4]; whoever makes
+// V scales it for that.
+SOTTO_INLINE void flash_finish_i16_body(const float* state_buffer, int16_t* out,
+                                        int rows, int d) {
+  constexpr auto kMost = static_cast<float>(kWideCodes);
   SetProductionModes();
   const FlashState state(const_cast<float*>(state_buffer), rows, d);
   for (int i = 0; i < rows / 4; ++i) {
@@ -116,8 +116,9 @@ SOTTO_INLINE void flash_finish_i8_body(const float* state_buffer, int8_t* out,
         SplitTwo(ReciprocalTwo(vec::load_v<16>(state.Sum(i))));
     for (int j = 0; j < d / 8; ++j) {
       const Finished v = FinishBlock(state, i, j, inverse);
-      vec::store_v(out + (i * (d / 8) + j) * 32,
-                   PackInt8(ToInt8Range(v.low), ToInt8Range(v.high)));
+      const ShortSums codes(
+          vec::concat(ToRange(v.left, kMost), ToRange(v.right, kMost)));
+      vec::store_v(out + (i * (d / 8) + j) * 32, codes.to_vector<int16_t>());
     }
   }
 }
@@ -134,6 +135,6 @@ SOTTO_KERNEL(flash_values,
 SOTTO_KERNEL(flash_finish_bf16,
              (const float* state, vec::bf16* out, int32_t rows, int32_t d),
              (state, out, rows, d))
-SOTTO_KERNEL(flash_finish_i8,
-             (const float* state, int8_t* out, int32_t rows, int32_t d),
+SOTTO_KERNEL(flash_finish_i16,
+             (const float* state, int16_t* out, int32_t rows, int32_t d),
              (state, out, rows, d))

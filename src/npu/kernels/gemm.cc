@@ -2,8 +2,8 @@
 // Matrix products of the encoder, a tile at a time: C stays in L1 while K is
 // streamed, then one epilogue scales, adds and narrows it.
 //
-// Layouts (all activations have one, whatever their type):
-//   activations  [m/4][k/8][4][8]
+// Layouts (activations have one, but for codes in int16):
+//   activations  [m/4][k/8][4][8], int16 [m/4][k/4][4][4]
 //   weights int8 [n/8][k/8][8 of k][8 of n]
 //   weights bf16 [n/4][k/8][8 of k][4 of n]
 //   sums   int32 [m/4][n/8][4][8], f32 [m/4][n/4][4][4]
@@ -15,11 +15,15 @@ namespace sotto::npu {
 namespace {
 
 // 2 x 4 blocks of 4x8 sums at a time: eight of the nine accumulators, ten loads
-// for eight multiplies, so the multiplier is what limits.
-SOTTO_INLINE void gemm_i8_body(const int8_t* a, const int8_t* w, int32_t* acc,
-                               int m, int k, int n, int step) {
-  using Mmul = vec::mmul<4, 8, 8, int8_t, int8_t>;
-  const int k_blocks = k / 8;
+// for eight multiplies, of int16 six, so the multiplier is what limits. K of a
+// multiply: 8 of int8; of int16 4, half as many products a cycle, whose sums
+// are exact while k |a| |w| stays below 2^31.
+template <unsigned K, typename T>
+SOTTO_INLINE void GemmCodes(const T* a, const int8_t* w, int32_t* acc, int m,
+                            int k, int n, int step) {
+  using Mmul = vec::mmul<4, K, 8, T, int8_t>;
+  constexpr int kA = 4 * static_cast<int>(K);
+  constexpr int kW = 8 * static_cast<int>(K);
   const int n_blocks = n / 8;
   vec::set_saturation(vec::saturation_mode::none);
   for (int i = 0; i < m / 4; i += 2) {
@@ -32,32 +36,41 @@ SOTTO_INLINE void gemm_i8_body(const int8_t* a, const int8_t* w, int32_t* acc,
         c[0][b] = Mmul(step == 0 ? zero : vec::load_v<32>(c0 + b * 32));
         c[1][b] = Mmul(step == 0 ? zero : vec::load_v<32>(c1 + b * 32));
       }
-      const int8_t* a0 = a + i * k_blocks * 32;
-      const int8_t* a1 = a0 + k_blocks * 32;
-      const int8_t* w0 = w + j * k_blocks * 64;
-      const int last = k_blocks - 1;
+      const T* a0 = a + i * k * 4;
+      const T* a1 = a0 + k * 4;
+      const int8_t* w0 = w + j * k * 8;
+      const int last = k / static_cast<int>(K) - 1;
       for (int l = 0; l < last; ++l) {
-        const auto x0 = vec::load_v<32>(a0 + l * 32);
-        const auto x1 = vec::load_v<32>(a1 + l * 32);
+        const auto x0 = vec::load_v<kA>(a0 + l * kA);
+        const auto x1 = vec::load_v<kA>(a1 + l * kA);
         for (int b = 0; b < 4; ++b) {
-          const auto y = vec::load_v<64>(w0 + (b * k_blocks + l) * 64);
+          const auto y = vec::load_v<kW>(w0 + b * k * 8 + l * kW);
           c[0][b].mac(x0, y);
           c[1][b].mac(x1, y);
         }
       }
       // The last products by themselves: a block's sums go while the next
       // block's are made.
-      const auto x0 = vec::load_v<32>(a0 + last * 32);
-      const auto x1 = vec::load_v<32>(a1 + last * 32);
+      const auto x0 = vec::load_v<kA>(a0 + last * kA);
+      const auto x1 = vec::load_v<kA>(a1 + last * kA);
       for (int b = 0; b < 4; ++b) {
-        const auto y = vec::load_v<64>(w0 + (b * k_blocks + last) * 64);
+        const auto y = vec::load_v<kW>(w0 + b * k * 8 + last * kW);
         c[0][b].mac(x0, y);
         c[1][b].mac(x1, y);
-        vec::store_v(c0 + b * 32, c[0][b].to_vector<int32_t>());
-        vec::store_v(c1 + b * 32, c[1][b].to_vector<int32_t>());
+        vec::store_v(c0 + b * 32, c[0][b].template to_vector<int32_t>());
+        vec::store_v(c1 + b * 32, c[1][b].template to_vector<int32_t>());
       }
     }
   }
+}
+SOTTO_INLINE void gemm_i8_body(const int8_t* a, const int8_t* w, int32_t* acc,
+                               int m, int k, int n, int step) {
+  GemmCodes<8>(a, w, acc, m, k, n, step);
+}
+SOTTO_INLINE void gemm_i16_i8_body(const int16_t* a, const int8_t* w,
+                                   int32_t* acc, int m, int k, int n,
+                                   int step) {
+  GemmCodes<4>(a, w, acc, m, k, n, step);
 }
 
 // 2 x 8 blocks of 4x4 sums: sixteen of the eighteen half accumulators, four
@@ -117,6 +130,14 @@ SOTTO_INLINE Shorts FourRows(const int16_t* p) {
   return vec::load_v<8>(p).grow_replicate<32>();
 }
 
+// A block of 4x8 as two of 4x4.
+SOTTO_INLINE void StoreWide(int16_t* out, const Shorts& codes) {
+  const auto [left, right] =
+      vec::interleave_unzip<4>(codes.extract<16>(0), codes.extract<16>(1));
+  vec::store_v(out, left);
+  vec::store_v(out + 16, right);
+}
+
 SOTTO_INLINE void NarrowColumn(const FinishColumn& c, const int32_t* acc,
                                int8_t* out, int m, int stride) {
   const ShortSums bias(vec::load_v<8>(c.bias).grow_replicate<32>());
@@ -131,10 +152,10 @@ SOTTO_INLINE void NarrowColumn(const FinishColumn& c, const int32_t* acc,
 
 // GELU of eight blocks at a time: a chain of eight multiplies, each waiting for
 // the one before, is hidden by seven others. x in two steps takes the place of
-// the sums first: more values would not fit the registers. codes null: GELU's
-// steps come back as sums.
-SOTTO_INLINE void GeluColumn(const FinishColumn& c, int32_t* acc, int8_t* codes,
-                             int m, int stride) {
+// the sums first: more values would not fit the registers. Where codes are
+// neither int8 nor int16, GELU's steps come back as sums.
+SOTTO_INLINE void GeluColumn(const FinishColumn& c, int32_t* acc, void* out,
+                             int mode, int m, int stride) {
   const ShortSums bias(vec::load_v<8>(c.bias).grow_replicate<32>());
   const Shorts factor = FourRows(c.factor);
   for (int i = 0; i < m / 4; ++i) {
@@ -161,9 +182,15 @@ SOTTO_INLINE void GeluColumn(const FinishColumn& c, int32_t* acc, int8_t* codes,
       h[b] = vec::add(vec::max(vec::load_v<32>(both), Short32(0)), tail);
     }
     for (int b = 0; b < kTogether; ++b) {
-      if (codes != nullptr) {
-        vec::store_v(codes + at(b),
+      if ((mode & kFinishInt8) != 0) {
+        vec::store_v(static_cast<int8_t*>(out) + at(b),
                      vec::mac(zero, h[b], step).to_vector<int8_t>(c.out));
+      } else if ((mode & kFinishInt16) != 0) {
+        const Shorts codes =
+            vec::mac(zero, h[b], step).to_vector<int16_t>(c.out);
+        StoreWide(static_cast<int16_t*>(out) + at(b),
+                  vec::max(vec::min(codes, Short32(kWideCodes)),
+                           Short32(-kWideCodes - 1)));
       } else {
         vec::store_v(acc + at(b), ShortSums(h[b]).to_vector<int32_t>());
       }
@@ -202,12 +229,16 @@ SOTTO_INLINE void finish_i8_body(int32_t* sums, const FinishColumn* params,
                                  int mode) {
   SetProductionModes();
   const bool gelu = (mode & kFinishGelu) != 0;
-  const bool narrow = (mode & kFinishInt8) != 0;
+  const bool narrow = (mode & (kFinishInt8 | kFinishInt16)) != 0;
   for (int j = 0; j < n / 8; ++j) {
     const FinishColumn& c = params[j];
     int32_t* acc = sums + j * 32;
     int8_t* codes = reinterpret_cast<int8_t*>(out) + j * 32;
-    if (gelu) GeluColumn(c, acc, narrow ? codes : nullptr, m, 4 * n);
+    if (gelu)
+      GeluColumn(
+          c, acc,
+          (mode & kFinishInt16) != 0 ? static_cast<void*>(out + j * 32) : codes,
+          mode, m, 4 * n);
     if (narrow && !gelu) NarrowColumn(c, acc, codes, m, 4 * n);
     if (narrow) continue;
     WidenColumn(gelu ? vec::zeros<int32_t, 8>() : vec::load_v<8>(c.bias),
@@ -265,6 +296,10 @@ using namespace sotto::npu;  // NOLINT: the symbols below are the device's
 
 SOTTO_KERNEL(gemm_i8,
              (const int8_t* a, const int8_t* w, int32_t* acc, int32_t m,
+              int32_t k, int32_t n, int32_t step),
+             (a, w, acc, m, k, n, step))
+SOTTO_KERNEL(gemm_i16_i8,
+             (const int16_t* a, const int8_t* w, int32_t* acc, int32_t m,
               int32_t k, int32_t n, int32_t step),
              (a, w, acc, m, k, n, step))
 SOTTO_KERNEL(gemm_bf16,

@@ -23,6 +23,7 @@ struct KernelArg {
 struct LoopCost {
   double trips = 1;
   double vmac_int8 = 0;   // vector multiply-accumulates of 256 int8 products
+  double vmac_int16 = 0;  // of 128 products of int16 and int8
   double vmac_bf16 = 0;   // of 128 bf16 products
   double vmul_bf16 = 0;   // element-wise, 16 lanes
   double vector_ops = 0;  // adds, compares, shifts, selects, conversions

@@ -15,8 +15,9 @@ LoopCycles CyclesOf(const LoopCost& loop, const CoreParameters& core) {
       out.bound = what;
     }
   };
+  const double integers = loop.vmac_int8 + loop.vmac_int16;
   const double vectors =
-      loop.vmac_int8 + loop.vmac_bf16 + loop.vmul_bf16 + loop.vector_ops;
+      integers + loop.vmac_bf16 + loop.vmul_bf16 + loop.vector_ops;
   slot(vectors, "vector");
   slot(loop.shuffles, "move");
   slot((loop.loads + loop.scalar_loads + core.lookup_lanes * loop.lookups) /
@@ -26,8 +27,7 @@ LoopCycles CyclesOf(const LoopCost& loop, const CoreParameters& core) {
        "store");
   slot(loop.scalar_ops + loop.scalar_muls, "scalar");
   const double accumulators = std::max(loop.accumulators, 1);
-  slot((loop.vmac_int8 * core.int8_spacing +
-        loop.vmac_bf16 * core.bf16_spacing) /
+  slot((integers * core.int8_spacing + loop.vmac_bf16 * core.bf16_spacing) /
            accumulators,
        "accumulator");
   slot(loop.chain, "chain");
@@ -44,7 +44,7 @@ LoopCycles CyclesOf(const LoopCost& loop, const CoreParameters& core) {
   }
   if (loop.vmac_bf16 + loop.vmul_bf16 > 0) {
     out.fill += core.bf16_latency;
-  } else if (loop.vmac_int8 > 0) {
+  } else if (integers > 0) {
     out.fill += core.int8_latency;
   }
   if (loop.shuffles > 0) out.fill += core.shuffle_latency;
@@ -83,7 +83,8 @@ double MacsOf(const KernelInfo& kernel, std::span<const int32_t> ints) {
   if (kernel.cost == nullptr) return 0;
   double macs = 0;
   for (const LoopCost& loop : kernel.cost(ints)) {
-    macs += loop.trips * (256 * loop.vmac_int8 + 128 * loop.vmac_bf16);
+    macs += loop.trips *
+            (256 * loop.vmac_int8 + 128 * (loop.vmac_int16 + loop.vmac_bf16));
   }
   return macs;
 }
