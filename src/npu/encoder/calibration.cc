@@ -23,7 +23,7 @@ constexpr double kWideEvening = 0.5;
 // calibrating, and 12 bits have room for it.
 constexpr float kWideRoom = 2;
 constexpr float kLeast = 1e-5F;  // a channel that is always zero
-constexpr std::string_view kHeader = "sotto npu scales 3";
+constexpr std::string_view kHeader = "sotto npu scales 4";
 constexpr std::string_view kRounding = "rounding";
 constexpr std::string_view kAnyHeader = "sotto npu scales ";
 

@@ -412,8 +412,8 @@ TEST(NpuCalibration, BadFilesAreRefusedWithTheirLine) {
       EXPECT_THAT(error.what(), HasSubstr(why));
     }
   };
-  const std::string head = "sotto npu scales 3\n";
-  refused("sotto npu scales 2\n0.q 1 2.5 3\n", "calibrate` again");
+  const std::string head = "sotto npu scales 4\n";
+  refused("sotto npu scales 3\n0.q 1 2.5 3\n", "calibrate` again");
   refused("", "empty");
   refused("hello\n", "scales:1");
   refused(head + "0.q 2 0.0 1.0\n", "scales:2: 0.q says 2");
