@@ -41,8 +41,9 @@ LIBRARIES = {
     r"pcre2": {"text"},
     r"utf8proc": {"text"},
     r"curl/": {"hub"},
-    r"openssl/": {"hub", "base"},
-    r"zlib\.h": {"text", "model"},
+    r"openssl/": {"hub", "base", "npu"},
+    r"zlib\.h": {"text", "model", "npu"},
+    r"Eigen/": {"npu"},
     r"executorch/(runtime|extension|devtools)/": {"extension"},
 }
 # hwy's own scheme wants SIMD bodies in -inl.h files. What extension/ declares

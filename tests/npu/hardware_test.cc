@@ -18,6 +18,7 @@
 #include "design_run.h"
 #include "engine/engine.h"
 #include "engine/window_model.h"
+#include "base/error.h"
 #include "npu/design/designs.h"
 #include "npu/emit/build.h"
 #include "npu/emit/fake_tools.h"
@@ -53,6 +54,8 @@ class Bench {
     return *device_;
   }
   KernelRunResult Run(const char* kernel, const KernelDesign& design) {
+    if (FindKernel(kernel) == nullptr)
+      Fail(ErrorCode::kInternal, "no kernel {}", kernel);
     const KernelInfo& info = *FindKernel(kernel);
     const Package package = Built(MakeKernelDesign(info, design));
     KernelRunOptions options;
@@ -188,11 +191,14 @@ void Attention16(Bench& bench) {
 }
 
 void FlashBlocks(Bench& bench) {
-  KernelDesign design{.elements = {1024, 1024, 1024, 16 * 72, 16 * 12},
+  constexpr int kState = 16 * 72;
+  KernelDesign scores{.elements = {1024, 1024, 16 * 16, kState},
                       .ints = {16, 16, 64, 0, 16}};
-  bench.Run("flash_block_bf16", design);
-  design.ints.push_back(8);  // the shift
-  bench.Run("flash_block_i8", design);
+  bench.Run("flash_scores_bf16", scores);
+  scores.ints.insert(scores.ints.end(), {8, 64});  // the shift; width of q
+  bench.Run("flash_scores_i8", scores);
+  bench.Run("flash_values", {.elements = {16 * 16, 1024, kState},
+                             .ints = {16, 16, 64, 0}});
 }
 
 // The simulator's bytes, four times; how much faster four columns are than one
