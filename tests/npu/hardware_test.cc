@@ -13,12 +13,12 @@
 #include <type_traits>
 
 #include "acceptance_row.h"
+#include "base/error.h"
 #include "base/file.h"
 #include "base/test_folder.h"
 #include "design_run.h"
 #include "engine/engine.h"
 #include "engine/window_model.h"
-#include "base/error.h"
 #include "npu/design/designs.h"
 #include "npu/emit/build.h"
 #include "npu/emit/fake_tools.h"
@@ -197,8 +197,8 @@ void FlashBlocks(Bench& bench) {
   bench.Run("flash_scores_bf16", scores);
   scores.ints.insert(scores.ints.end(), {8, 64});  // the shift; width of q
   bench.Run("flash_scores_i8", scores);
-  bench.Run("flash_values", {.elements = {16 * 16, 1024, kState},
-                             .ints = {16, 16, 64, 0}});
+  bench.Run("flash_values",
+            {.elements = {16 * 16, 1024, kState}, .ints = {16, 16, 64, 0}});
 }
 
 // The simulator's bytes, four times; how much faster four columns are than one
