@@ -258,18 +258,19 @@ Design AttentionTileDesign(int32_t tile) {
   d.Connect("in", At({0, 0}), {At(kCore, 1)}, 3 * matrix);
   d.Connect("out", At(kCore, 1), {At({0, 0})}, matrix);
   d.buffers = {{"state", kCore, tile * 72 * 4, {}},
-               {"scratch", kCore, tile * 12 * 4, {}}};
+               {"p", kCore, tile * tile * 2, {}}};
   CoreDesign& core = d.cores.emplace_back();
   core.tile = kCore;
   core.program = {
       Acquire("in"),
       Acquire("out"),
-      Call("flash_start", {Memory("state"), Constant(tile), Constant(64)}),
-      Call("flash_block_bf16",
-           {Element("in"), Element("in", 0, matrix),
-            Element("in", 0, 2 * matrix), Memory("state"), Memory("scratch"),
-            Constant(tile), Constant(tile), Constant(64), Constant(0),
-            Constant(tile)}),
+      Call("flash_scores_bf16",
+           {Element("in"), Element("in", 0, matrix), Memory("p"),
+            Memory("state"), Constant(tile), Constant(tile), Constant(64),
+            Constant(0), Constant(tile)}),
+      Call("flash_values",
+           {Memory("p"), Element("in", 0, 2 * matrix), Memory("state"),
+            Constant(tile), Constant(tile), Constant(64), Constant(0)}),
       Call("flash_finish_bf16",
            {Memory("state"), Element("out"), Constant(tile), Constant(64)}),
       Release("in"),
@@ -293,8 +294,8 @@ TEST(NpuModelled, E6TheArrayRunsBothSizes) {
     }
     SimDevice device;
     LoadedDesign loaded(device, AttentionTileDesign(tile));
-    std::vector<float> state(static_cast<size_t>(tile) * 72),
-        scratch(static_cast<size_t>(tile) * 12);
+    std::vector<float> state(static_cast<size_t>(tile) * 72);
+    Bytes p(static_cast<size_t>(tile) * tile * 2);
     Bytes want(matrix);
     const auto call = [](const char* name, std::vector<void*> pointers,
                          std::vector<int32_t> ints) {
@@ -302,11 +303,10 @@ TEST(NpuModelled, E6TheArrayRunsBothSizes) {
       for (void* p : pointers) bytes.push_back(static_cast<std::byte*>(p));
       FindKernel(name)->call({.pointers = bytes, .ints = ints});
     };
-    call("flash_start", {state.data()}, {tile, 64});
-    call(
-        "flash_block_bf16",
-        {in.data(), &in[matrix], &in[2 * matrix], state.data(), scratch.data()},
-        {tile, tile, 64, 0, tile});
+    call("flash_scores_bf16", {in.data(), &in[matrix], p.data(), state.data()},
+         {tile, tile, 64, 0, tile});
+    call("flash_values", {p.data(), &in[2 * matrix], state.data()},
+         {tile, tile, 64, 0});
     call("flash_finish_bf16", {state.data(), want.data()}, {tile, 64});
     for (int repeat = 0; repeat < 2; ++repeat)
       EXPECT_EQ(loaded.Run({{"in", in}}).out.at("out"), want) << tile;
