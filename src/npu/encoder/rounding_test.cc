@@ -20,7 +20,8 @@ using testing::HasSubstr;
 // Inputs [rows][columns] that mix `sources` random ones, with their moments.
 struct Inputs {
   Inputs(int rows, int columns, int sources, unsigned seed)
-      : values(static_cast<size_t>(rows) * columns), columns(columns) {
+      : values(static_cast<size_t>(rows) * columns),
+        width(static_cast<size_t>(columns)) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal;
     std::vector<float> mix(static_cast<size_t>(sources) * columns);
@@ -39,14 +40,14 @@ struct Inputs {
   Moments Seen(ThreadPool& pool) const {
     Moments moments;
     // In two parts: sums go on.
-    const size_t half = values.size() / columns / 2 * columns;
-    moments.See("x", std::span(values).first(half), columns, pool);
-    moments.See("x", std::span(values).subspan(half), columns, pool);
+    const size_t half = values.size() / width / 2 * width;
+    moments.See("x", std::span(values).first(half), width, pool);
+    moments.See("x", std::span(values).subspan(half), width, pool);
     return moments;
   }
 
   std::vector<float> values;
-  size_t columns;
+  size_t width;
 };
 
 Unrounded RandomMatrix(int rows, int columns, unsigned seed) {
@@ -64,12 +65,12 @@ Unrounded RandomMatrix(int rows, int columns, unsigned seed) {
 double ErrorOf(const Unrounded& m, int row, std::span<const int> codes,
                const Inputs& x) {
   double sum = 0;
-  for (size_t at = 0; at < x.values.size(); at += x.columns) {
+  for (size_t at = 0; at < x.values.size(); at += x.width) {
     double error = 0;
-    for (size_t c = 0; c < x.columns; ++c)
-      error += (double{m.codes[static_cast<size_t>(row) * x.columns + c]} -
-                codes[c]) *
-               x.values[at + c] / m.steps[c];
+    for (size_t c = 0; c < x.width; ++c)
+      error +=
+          (double{m.codes[static_cast<size_t>(row) * x.width + c]} - codes[c]) *
+          x.values[at + c] / m.steps[c];
     sum += error * error;
   }
   return sum;
