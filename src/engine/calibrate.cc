@@ -107,15 +107,14 @@ std::vector<int> ChosenRows(int speech, int positions) {
 }  // namespace
 
 void Calibrator::SeeRows(const std::string& site, std::span<const float> values,
-                         size_t channels, std::span<const int> rows) {
+                         size_t width, std::span<const size_t> starts) {
   std::vector<float> chosen;
-  chosen.reserve(rows.size() * channels);
-  for (const int row : rows) {
-    const auto from = values.subspan(static_cast<size_t>(row) * channels);
-    chosen.insert(chosen.end(), from.begin(),
-                  from.begin() + static_cast<ptrdiff_t>(channels));
+  chosen.reserve(starts.size() * width);
+  for (const size_t start : starts) {
+    const auto row = values.subspan(start, width);
+    chosen.insert(chosen.end(), row.begin(), row.end());
   }
-  moments_.See(site, chosen, channels, trace_.pool());
+  if (!chosen.empty()) moments_.See(site, chosen, width, trace_.pool());
 }
 
 void Calibrator::See(std::span<const float> mel) {
@@ -126,9 +125,13 @@ void Calibrator::See(std::span<const float> mel) {
                       size_t channels) {
     const auto site = SiteOf(name);
     if (!site) return;
+    std::vector<size_t> starts;
     if (*site != "stem.h") {
       result_.See(*site, values, channels);
-      if (IsInput(*site)) SeeRows(*site, values, channels, rows);
+      if (!IsInput(*site)) return;
+      for (const int row : rows)
+        starts.push_back(static_cast<size_t>(row) * channels);
+      SeeRows(*site, values, channels, starts);
       return;
     }
     // The second convolution reads it three times over: row t holds frames
@@ -142,16 +145,10 @@ void Calibrator::See(std::span<const float> mel) {
         least.push_back(range.least), largest.push_back(range.largest);
     result_.See(*site, least, least.size());
     result_.See(*site, largest, largest.size());
-    std::vector<float> chosen;
-    for (const int row : rows) {
-      if (row == 0) continue;
-      const auto from =
-          values.subspan((2 * static_cast<size_t>(row) - 1) * channels);
-      chosen.insert(chosen.end(), from.begin(),
-                    from.begin() + static_cast<ptrdiff_t>(3 * channels));
-    }
-    if (!chosen.empty())
-      moments_.See(*site, chosen, 3 * channels, trace_.pool());
+    for (const int row : rows)
+      if (row > 0)
+        starts.push_back((2 * static_cast<size_t>(row) - 1) * channels);
+    SeeRows(*site, values, 3 * channels, starts);
   });
   ++result_.windows;
 }

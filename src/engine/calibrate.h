@@ -49,10 +49,12 @@ class Calibrator {
   // called after each.
   void Round(FunctionRef<void(int, int)> done);
   const npu::Calibration& result() const { return result_; }
+  const npu::EncoderShape& shape() const { return shape_; }
 
  private:
+  // Moments of rows of `width` values that begin at `starts`.
   void SeeRows(const std::string& site, std::span<const float> values,
-               size_t channels, std::span<const int> rows);
+               size_t width, std::span<const size_t> starts);
 
   const WeightStore& store_;
   npu::EncoderShape shape_;

@@ -70,13 +70,11 @@ std::vector<fs::path> CalibrationFiles(size_t count) {
 struct Subject {
   explicit Subject(const std::string& model) : name(model) {
     store = WeightStore::Load(TestModel(model));
-    const ModelSpec& spec = store->spec();
-    shape = {spec.n_mels,        2 * spec.n_audio_ctx, spec.n_audio_state,
-             spec.n_audio_heads, spec.n_audio_ffn,     spec.n_audio_layers};
     trace = std::make_unique<EncoderTrace>(*store, UsableCores());
     Calibrator calibrator(*store, UsableCores());
+    shape = calibrator.shape();
     for (const fs::path& file : CalibrationFiles(40))
-      calibrator.See(Hear(file, spec.n_mels).mel);
+      calibrator.See(Hear(file, shape.n_mels).mel);
     calibrator.Round([](int, int) {});
     scales = calibrator.result();
   }

@@ -15,12 +15,8 @@ import tempfile
 import unittest
 import wave
 
-SOTTO = pathlib.Path(sys.argv[1]).resolve()
-SOURCE = pathlib.Path(sys.argv[2]).resolve()
-JFK = SOURCE / "data/jfk.flac"
-MODELS = pathlib.Path(os.environ.get(
-    "SOTTO_MODELS", pathlib.Path.home() / ".cache/sotto/models"))
-TINY = MODELS / "tiny.en"
+from here import JFK, SOTTO, TINY
+
 WORDS = ("And so my fellow Americans ask not what your country can do for you "
          "ask what you can do for your country")
 

@@ -17,10 +17,8 @@ import tempfile
 import unittest
 import wave
 
-SOTTO = pathlib.Path(sys.argv[1]).resolve()
-SOURCE = pathlib.Path(sys.argv[2]).resolve()
-MODELS = pathlib.Path(os.environ.get(
-    "SOTTO_MODELS", pathlib.Path.home() / ".cache/sotto/models"))
+from here import MODELS, SOTTO, SOURCE
+
 MODELS_HERE = [m for m in ("tiny.en", "base") if (MODELS / m / "model.bin").exists()]
 
 

@@ -20,12 +20,8 @@ import tempfile
 import time
 import unittest
 
-SOTTO = pathlib.Path(sys.argv[1]).resolve()
-SOURCE = pathlib.Path(sys.argv[2]).resolve()
-JFK = SOURCE / "data/jfk.flac"
-MODELS = pathlib.Path(os.environ.get(
-    "SOTTO_MODELS", pathlib.Path.home() / ".cache/sotto/models"))
-TINY = MODELS / "tiny.en"
+from here import JFK, SOTTO, TINY
+
 FORMATS = ("json", "srt", "tsv", "txt", "vtt")
 LIMIT_S = 300
 

@@ -114,7 +114,7 @@ class Builder {
   }
   int64_t Headers(const Phase& p) const {
     int64_t bytes = 0;
-    for (int b = 0; b < p.blocks(); b += p.HeaderFrom(b, l_.header_blocks()))
+    for (int b = 0; b < p.blocks(); b += p.HeaderFrom(b, kHeaderBlocks))
       bytes += kHeaderBytes;
     return bytes;
   }

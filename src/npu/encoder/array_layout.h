@@ -26,6 +26,7 @@ inline constexpr int64_t kHeaderBytes = 2 * kSlotBytes;
 inline constexpr int64_t kControlBytes = 64;
 inline constexpr int64_t kFlagBytes = 64;  // of a block
 inline constexpr int64_t kBlockParams = 12 * kTile;
+inline constexpr int kHeaderBlocks = 4;  // whose parameters a header has
 
 // What the header tells the cores; each is one i32.
 enum ControlWord : int {
@@ -140,8 +141,6 @@ struct ArrayLayout {
 
   int rows() const { return row_blocks * kArrayRows; }
   bool int8() const { return precision == EncoderPrecision::kInt8; }
-  // Blocks whose parameters a header has; int8 has less room in L1.
-  int header_blocks() const { return 4; }
   // Tiles of K in an element of weights.
   int element_tiles() const { return int8() ? 2 : 1; }
   // A product whose first operand is int16, a tile an element.

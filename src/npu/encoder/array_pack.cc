@@ -84,7 +84,7 @@ class WeightPacker {
     at_ = out_ + p.weights + c * p.weight_bytes;
     int n = 0;
     for (int first = 0; first < p.blocks(); first += n) {
-      n = p.HeaderFrom(first, l_.header_blocks());
+      n = p.HeaderFrom(first, kHeaderBlocks);
       Header(p, c, first, n);
       const PackedMatrix* m = MatrixOf(p);
       for (int b = 0; m != nullptr && b < n; ++b)
@@ -125,7 +125,7 @@ class WeightPacker {
     std::memcpy(at_, words.data(), kControlBytes);
     std::byte* blocks = at_ + kControlBytes;
     // Of all blocks that there is room for: attention's are more.
-    for (int b = 0; b < l_.header_blocks(); ++b, blocks += kFlagBytes) {
+    for (int b = 0; b < kHeaderBlocks; ++b, blocks += kFlagBytes) {
       Control flags{};
       if (p.kind == Phase::Kind::kNorm) {
         const int block = first + b;

@@ -17,19 +17,11 @@ constexpr int64_t kSumsBytes = kTile * kTile * 4;
 
 // A core's work area: what a header says (control, flags, parameters), then
 // sums. Attention's state takes the parameters' place.
-struct Budget {
-  int64_t control_bytes;
-  int64_t params_bytes;
-  int64_t sums_at;
-  int64_t work_bytes;
-
-  explicit Budget(const ArrayLayout& l)
-      : control_bytes(kControlBytes + l.header_blocks() * kFlagBytes),
-        params_bytes(l.header_blocks() * kBlockParams),
-        sums_at(control_bytes + params_bytes),
-        work_bytes(
-            std::max(control_bytes + kStateBytes, sums_at + kSumsBytes)) {}
-};
+constexpr int64_t kControlArea = kControlBytes + kHeaderBlocks * kFlagBytes;
+constexpr int64_t kParamsArea = kHeaderBlocks * kBlockParams;
+constexpr int64_t kSumsAt = kControlArea + kParamsArea;
+constexpr int64_t kWorkBytes =
+    std::max(kControlArea + kStateBytes, kSumsAt + kSumsBytes);
 // While rows are normalised: their sums, then the own tile of the second block.
 constexpr int64_t kStatsBytes = kTile / 4 * 2 * 32 * 4;
 static_assert(kStatsBytes + kSlotBytes <= kSumsBytes);
@@ -46,7 +38,6 @@ class Program {
       : column_(column),
         row_(row),
         int8_(layout.int8()),
-        b_(layout),
         a_(Name("a", row)),
         w_(Name("w", column)),
         c_(fmt::format("c{}_{}", column, row)),
@@ -75,17 +66,17 @@ class Program {
          Call("passthrough_u8",
               {Memory(work_, kControlBytes + kFlagBytes),
                Memory(work_, kControlBytes),
-               Constant(b_.control_bytes - kControlBytes - kFlagBytes)}),
+               Constant(kControlArea - kControlBytes - kFlagBytes)}),
          Call("passthrough_u8",
-              {Memory(work_, b_.control_bytes + kBlockParams), Params(),
-               Constant(b_.params_bytes - kBlockParams)}),
+              {Memory(work_, kControlArea + kBlockParams), Params(),
+               Constant(kParamsArea - kBlockParams)}),
          EndLoop()});
     return std::move(ops_);
   }
 
   std::vector<StaticBuffer> Buffers() const {
     const TileId tile{column_, kFirstCoreRow + row_};
-    return {{work_, tile, b_.work_bytes, {}}};
+    return {{work_, tile, kWorkBytes, {}}};
   }
 
  private:
@@ -96,15 +87,15 @@ class Program {
   Arg Flag(int flag) const {
     return Parameter(work_, kControlBytes + 4 * flag);
   }
-  Arg Params() const { return Memory(work_, b_.control_bytes); }
-  Arg Sums() const { return Memory(work_, b_.sums_at); }
-  Arg Kept() const { return Memory(work_, b_.sums_at + kStatsBytes); }
-  Arg State() const { return Memory(work_, b_.control_bytes); }
+  Arg Params() const { return Memory(work_, kControlArea); }
+  Arg Sums() const { return Memory(work_, kSumsAt); }
+  Arg Kept() const { return Memory(work_, kSumsAt + kStatsBytes); }
+  Arg State() const { return Memory(work_, kControlArea); }
 
   void Header() {
     Add({Acquire(w_, 2),
          Call("passthrough_u8",
-              {Element(w_), Memory(work_), Constant(b_.sums_at)}),
+              {Element(w_), Memory(work_), Constant(kSumsAt)}),
          Release(w_, 2)});
   }
 
@@ -223,7 +214,6 @@ class Program {
   int column_;
   int row_;
   bool int8_;
-  Budget b_;
   std::string a_, w_, c_, work_;
   std::vector<Op> ops_;
 };

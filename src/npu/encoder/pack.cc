@@ -102,13 +102,6 @@ void RoundRow(const Dense& m, int i, float scale, int8_t* out) {
         std::nearbyint(m.row(i)[j] * m.step[j] / scale), -127.0F, 127.0F));
 }
 
-// And what a rounding makes of them.
-void Move(std::span<const int8_t> offsets, int8_t* codes) {
-  for (size_t j = 0; j < offsets.size(); ++j)
-    codes[j] =
-        static_cast<int8_t>(std::clamp(codes[j] + offsets[j], -127, 127));
-}
-
 Unrounded WithoutRounding(const Dense& m) {
   Unrounded out{m.name, m.site, m.n, m.k, {}, m.step};
   out.codes.reserve(m.w.size());
@@ -120,17 +113,36 @@ Unrounded WithoutRounding(const Dense& m) {
   return out;
 }
 
-// Throws kBadInput where `rounding` was found for another matrix.
-void CheckRounding(const Dense& m, const Rounding& rounding) {
-  std::vector<int8_t> nearest(m.w.size());
-  for (int i = 0; i < m.n; ++i)
-    RoundRow(m, i, RowScale(m, i), nearest.data() + int64_t{i} * m.k);
-  if (rounding.rows != m.n || rounding.columns != m.k ||
-      !SameCodes(rounding.signature, SignatureOf(nearest)))
+struct Int8Matrix {
+  std::vector<int8_t> codes;  // [n][k]
+  std::vector<float> scales;  // of rows
+
+  std::span<const int8_t> row(int i) const {
+    const size_t k = codes.size() / scales.size();
+    return std::span(codes).subspan(static_cast<size_t>(i) * k, k);
+  }
+};
+
+// `rounding` may be null. Throws kBadInput where it was found for another
+// matrix.
+Int8Matrix RoundMatrix(const Dense& m, const Rounding* rounding) {
+  Int8Matrix out;
+  out.codes.resize(m.w.size());
+  for (int i = 0; i < m.n; ++i) {
+    out.scales.push_back(RowScale(m, i));
+    RoundRow(m, i, out.scales.back(), out.codes.data() + int64_t{i} * m.k);
+  }
+  if (rounding == nullptr) return out;
+  if (rounding->rows != m.n || rounding->columns != m.k ||
+      !SameCodes(rounding->signature, SignatureOf(out.codes)))
     Fail(ErrorCode::kBadInput,
          "npu scales: the rounding of {} is of other weights: run `sotto npu "
          "calibrate` again",
          m.name);
+  for (size_t at = 0; at < out.codes.size(); ++at)
+    out.codes[at] = static_cast<int8_t>(
+        std::clamp(out.codes[at] + rounding->offsets[at], -127, 127));
+  return out;
 }
 
 // What a row's zeros add to its sum, in steps of the row's scale: what the
@@ -172,17 +184,12 @@ PackedMatrix PackDense(const Dense& m, const Rounding* rounding) {
   for (int n = 0; n < packed.n_tiles; ++n)
     packed.modes.push_back(m.later > 0 && n * kTile >= m.later ? m.later_mode
                                                                : m.mode);
-  std::vector<int8_t> rounded(static_cast<size_t>(m.k));
+  const Int8Matrix rounded =
+      packed.int8() ? RoundMatrix(m, rounding) : Int8Matrix{};
   std::array<FinishChannel, 8> eight;
   for (int i = 0; i < m.n; ++i) {
     if (packed.int8()) {
-      const float scale = RowScale(m, i);
-      RoundRow(m, i, scale, rounded.data());
-      if (rounding != nullptr)
-        Move(std::span(rounding->offsets)
-                 .subspan(static_cast<size_t>(i) * m.k, m.k),
-             rounded.data());
-      eight[i % 8] = ChannelOf(m, i, scale, rounded);
+      eight[i % 8] = ChannelOf(m, i, rounded.scales[i], rounded.row(i));
       if (i % 8 == 7)
         packed.columns.push_back(
             MakeFinishColumn(eight, packed.modes[i / kTile]));
@@ -196,7 +203,7 @@ PackedMatrix PackDense(const Dense& m, const Rounding* rounding) {
               packed.tile_bytes();
       if (packed.int8())
         reinterpret_cast<int8_t*>(tile)[Int8At(i % kTile, j % kTile)] =
-            rounded[j];
+            rounded.row(i)[j];
       else
         reinterpret_cast<BF16*>(tile)[Bf16At(i % kTile, j % kTile)] =
             ToBF16(m.row(i)[j] * m.times[i]);
@@ -280,9 +287,8 @@ PackedMatrix Packer::Packed(const Dense& m) const {
   }
   if (!int8_) return PackDense(m, nullptr);
   const auto at = calibration_->roundings.find(m.name);
-  if (at == calibration_->roundings.end()) return PackDense(m, nullptr);
-  CheckRounding(m, at->second);
-  return PackDense(m, &at->second);
+  return PackDense(m,
+                   at == calibration_->roundings.end() ? nullptr : &at->second);
 }
 
 // Row t of the stem's input holds frames 2t-2 .. 2t+2; of its output, what the

@@ -32,7 +32,7 @@ constexpr double kDamp = 0.001;
 constexpr int kColumnBlock = 128;
 // Rows that are rounded as one task.
 constexpr int kRowBlock = 64;
-// Offsets larger than this are none of ours: a matrix of int8 codes holds 254.
+// More than any Whisper's matrix has.
 constexpr int64_t kMostWeights = int64_t{1} << 28;
 // What few codes that differ by one, of a computer whose logarithms end in
 // another bit, may add to a signature; other weights make it thousands.

@@ -89,38 +89,36 @@ SOTTO_INLINE Finished FinishBlock(const FlashState& state, int i, int j,
   return {Result(MacTwo(zero, SplitTwo(vec::load_v<16>(p)), inverse)),
           Result(MacTwo(zero, SplitTwo(vec::load_v<16>(p + 16)), inverse))};
 }
-SOTTO_INLINE void flash_finish_bf16_body(const float* state_buffer, bf16* out,
-                                         int rows, int d) {
+// store(at, block): of 4x8 outputs, element `at` on.
+template <typename Store>
+SOTTO_INLINE void FinishBlocks(const float* state_buffer, int rows, int d,
+                               const Store& store) {
   SetProductionModes();
   const FlashState state(const_cast<float*>(state_buffer), rows, d);
   for (int i = 0; i < rows / 4; ++i) {
     const TwoParts inverse =
         SplitTwo(ReciprocalTwo(vec::load_v<16>(state.Sum(i))));
-    for (int j = 0; j < d / 8; ++j) {
-      const Finished v = FinishBlock(state, i, j, inverse);
-      const auto [low, high] = vec::interleave_zip<4>(v.left, v.right);
-      vec::store_v(out + (i * (d / 8) + j) * 32,
-                   vec::concat(ToHalves(low), ToHalves(high)));
-    }
+    for (int j = 0; j < d / 8; ++j)
+      store((i * (d / 8) + j) * 32, FinishBlock(state, i, j, inverse));
   }
+}
+SOTTO_INLINE void flash_finish_bf16_body(const float* state_buffer, bf16* out,
+                                         int rows, int d) {
+  FinishBlocks(state_buffer, rows, d, [=](int at, const Finished& v) {
+    const auto [low, high] = vec::interleave_zip<4>(v.left, v.right);
+    vec::store_v(out + at, vec::concat(ToHalves(low), ToHalves(high)));
+  });
 }
 // To codes of 12 bits for the next product, [rows/4][d/4][4][4]; whoever makes
 // V scales it for that.
 SOTTO_INLINE void flash_finish_i16_body(const float* state_buffer, int16_t* out,
                                         int rows, int d) {
   constexpr auto kMost = static_cast<float>(kWideCodes);
-  SetProductionModes();
-  const FlashState state(const_cast<float*>(state_buffer), rows, d);
-  for (int i = 0; i < rows / 4; ++i) {
-    const TwoParts inverse =
-        SplitTwo(ReciprocalTwo(vec::load_v<16>(state.Sum(i))));
-    for (int j = 0; j < d / 8; ++j) {
-      const Finished v = FinishBlock(state, i, j, inverse);
-      const ShortSums codes(
-          vec::concat(ToRange(v.left, kMost), ToRange(v.right, kMost)));
-      vec::store_v(out + (i * (d / 8) + j) * 32, codes.to_vector<int16_t>());
-    }
-  }
+  FinishBlocks(state_buffer, rows, d, [=](int at, const Finished& v) {
+    const ShortSums codes(
+        vec::concat(ToRange(v.left, kMost), ToRange(v.right, kMost)));
+    vec::store_v(out + at, codes.to_vector<int16_t>());
+  });
 }
 
 }  // namespace
