@@ -80,6 +80,7 @@ class Run {
         pool_(pool) {}
 
   void All(const float* mel, float* audio);
+  void StemOnly(const float* mel, float* x);
   void One(const PackedLayer& layer, const float* x, float* y);
 
  private:
@@ -88,7 +89,7 @@ class Run {
   void Product(const Tiles& a, const PackedMatrix& w, const Finish& finish);
   // Of the residual stream; `out` holds int8 or bf16 as its tiles' size says.
   void Norm(const PackedNorm& params, const Tiles& out);
-  void Stem();
+  void Stem(const float* mel);
   void Attention(const PackedLayer& layer);
   void Layer(const PackedLayer& layer);
   // The epilogue of tile n of a product.
@@ -165,7 +166,8 @@ void Run::Norm(const PackedNorm& params, const Tiles& out) {
   });
 }
 
-void Run::Stem() {
+void Run::Stem(const float* mel) {
+  MakeStemInput(shape_, encoder_.precision, mel, work_.input.data);
   Product(work_.input, encoder_.stem1, [&](int row, int n, void* sums) {
     Epilogue(encoder_.stem1, n, sums, nullptr, work_.hidden.At(row, n));
   });
@@ -232,12 +234,16 @@ void Run::Layer(const PackedLayer& layer) {
 }
 
 void Run::All(const float* mel, float* audio) {
-  MakeStemInput(shape_, encoder_.precision, mel, work_.input.data);
-  Stem();
+  Stem(mel);
   for (const PackedLayer& layer : encoder_.layers) Layer(layer);
   // In bf16.
   Norm(encoder_.last, work_.attended);
   ReadOutput(shape_, work_.attended.As<const uint16_t>(0, 0), audio);
+}
+
+void Run::StemOnly(const float* mel, float* x) {
+  Stem(mel);
+  ReadOutput(shape_, work_.x.As<const uint16_t>(0, 0), x);
 }
 
 void Run::One(const PackedLayer& layer, const float* x, float* y) {
@@ -262,6 +268,11 @@ size_t HostRunBytes(const PackedEncoder& encoder) {
 void RunOnHost(const PackedEncoder& encoder, const float* mel, float* audio,
                std::byte* work, ThreadPool& pool) {
   Run(encoder, work, pool).All(mel, audio);
+}
+
+void RunStemOnHost(const PackedEncoder& encoder, const float* mel, float* x,
+                   std::byte* work, ThreadPool& pool) {
+  Run(encoder, work, pool).StemOnly(mel, x);
 }
 
 void RunLayerOnHost(const PackedEncoder& encoder, int layer, const float* x,

@@ -19,8 +19,14 @@ size_t HostRunBytes(const PackedEncoder& encoder);
 void RunOnHost(const PackedEncoder& encoder, const float* mel, float* audio,
                std::byte* work, ThreadPool& pool);
 
+// The stem by itself, positions included: mel as above to x [positions][width]
+// in f32, what the residual stream's bf16 hold.
+void RunStemOnHost(const PackedEncoder& encoder, const float* mel, float* x,
+                   std::byte* work, ThreadPool& pool);
+
 // One layer by itself: x [positions][width], f32 that is rounded to the
-// residual stream's bf16 first, to y of the same shape. To compare layers.
+// residual stream's bf16 first, to y of the same shape. Both to
+// compare stage by stage.
 void RunLayerOnHost(const PackedEncoder& encoder, int layer, const float* x,
                     float* y, std::byte* work, ThreadPool& pool);
 
