@@ -51,6 +51,9 @@ void SimulateDesign(const SimulateRequest& request) {
   std::vector<Bytes> first = npu::TrialBuffers(design, request.seed);
   std::vector<Bytes> second = first;
   RunOnce(array, plan.stream, &first);
+  // Now, since the second run's intervals come after these.
+  const std::string timeline_svg =
+      request.svg.empty() ? "" : npu::TimelineSvg(array.trace());
   run_before = 1;
   const npu::SimRun run = RunOnce(array, plan.stream, &second);
   progress.Clear();
@@ -60,7 +63,7 @@ void SimulateDesign(const SimulateRequest& request) {
     const std::filesystem::path timeline = request.svg;
     std::filesystem::path map = timeline;
     map.replace_filename(timeline.stem().string() + "-map.svg");
-    WriteFileAtomic(timeline, npu::TimelineSvg(array.trace()));
+    WriteFileAtomic(timeline, timeline_svg);
     WriteFileAtomic(map, npu::ArrayMapSvg(array.config(), &run.report));
     std::cout << fmt::format("pictures: {} {}\n", timeline.string(),
                              map.string());

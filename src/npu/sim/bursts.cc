@@ -164,7 +164,7 @@ void Engine::EndBurst(int index, int64_t now) {
   const int64_t at = route.free;
   const bool header = std::exchange(route.in_header, false);
   route.busy = false;
-  const auto account = [&](Channel& c, int lane, int64_t shift) {
+  const auto account = [&](Channel& c, int64_t shift) {
     c.totals.words += route.burst;
     if (KindOf(c.tile) == TileKind::kCore) {
       const auto bank =
@@ -173,18 +173,15 @@ void Engine::EndBurst(int index, int64_t now) {
     }
     c.totals.busy += at - route.from;
     if (options_.trace) {
-      Trace(c.tile, lane, TraceSpan::Kind::kTransfer, route.from + shift,
+      Trace(c.tile, c.Lane(), TraceSpan::Kind::kTransfer, route.from + shift,
             at + shift,
             fmt::format("BD {}: {} words", c.descriptor, route.burst));
     }
   };
-  const int channels =
-      LimitsOf(KindOf(channels_[static_cast<size_t>(route.source)].tile))
-          .dma_channels;
   for (size_t i = 0; i < route.ends.size(); ++i) {
     if (header && route.drops_header[i]) continue;
     Channel& end = channels_[static_cast<size_t>(route.ends[i])];
-    account(end, 1 + end.index, route.latencies[i]);
+    account(end, route.latencies[i]);
     if (end.walk.remaining() > 0) continue;
     end.state = Channel::State::kEnding;
     Schedule(std::max(now, at + route.latencies[i]),
@@ -193,7 +190,7 @@ void Engine::EndBurst(int index, int64_t now) {
   }
   Channel& source = channels_[static_cast<size_t>(route.source)];
   if (!header) {
-    account(source, 1 + channels + source.index, 0);
+    account(source, 0);
     if (source.walk.remaining() == 0) {
       GiveUp(index, now);
       EndDescriptor(route.source, at);

@@ -12,6 +12,12 @@ std::string Channel::Name() const {
                      direction == Direction::kS2MM ? "S2MM" : "MM2S", index);
 }
 
+int Channel::Lane() const {
+  return 1 + index +
+         (direction == Direction::kMM2S ? LimitsOf(KindOf(tile)).dma_channels
+                                        : 0);
+}
+
 std::span<std::byte> Engine::MemoryOf(const Channel& channel) {
   if (channel.host_buffer >= 0) {
     const auto buffer = static_cast<size_t>(channel.host_buffer);
@@ -192,10 +198,9 @@ void Engine::TryAcquire(int channel, int64_t now) {
     lock.waiters.push_back({Actor::Kind::kChannel, channel});
     return;
   }
-  if (c.state == Channel::State::kLocked) {
-    Trace(c.tile, 1, TraceSpan::Kind::kWait, c.wait_from, now,
-          fmt::format("{} lock {}", c.Name(), c.bd.acquire_lock));
-  }
+  if (options_.trace && c.state == Channel::State::kLocked)
+    Trace(c.tile, c.Lane(), TraceSpan::Kind::kWait, c.wait_from, now,
+          fmt::format("lock {}", c.bd.acquire_lock));
   lock.value -= c.bd.acquire_value;
   Begin(channel, now + options_.parameters.lock_cycles);
 }

@@ -90,6 +90,7 @@ struct Channel {
   int64_t tokens = 0;
   ChannelTotals totals;
   std::string Name() const;
+  int Lane() const;  // of TraceSpan
 };
 
 struct RouteState {

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
-#include <set>
+#include <span>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "npu/sim/routes.h"
@@ -18,7 +20,11 @@ using Kind = TraceSpan::Kind;
 
 constexpr int kRowHeight = 14;
 constexpr int kLabelWidth = 110;
-constexpr int kTop = 24;
+constexpr int kTop = 34;
+// How many degrees of being filled a pixel has.
+constexpr int kParts = 4;
+// Pixels from which an interval is drawn by itself.
+constexpr double kAlone = 3;
 
 constexpr const char* ColourOf(Kind kind) {
   return kind == Kind::kCompute    ? "#2b7a3d"
@@ -70,38 +76,121 @@ std::string Text(double x, double y, std::string_view text,
                      more.empty() ? "" : " ", more, Escaped(text));
 }
 
-// One row's intervals; those that would share a pixel become one.
-std::string Row(std::vector<const TraceSpan*> spans, double y, int64_t from,
-                double scale) {
-  std::sort(spans.begin(), spans.end(),
-            [](const TraceSpan* a, const TraceSpan* b) {
-              return std::pair(a->from, a->to) < std::pair(b->from, b->to);
-            });
-  std::string out;
-  size_t i = 0;
-  while (i < spans.size()) {
-    const TraceSpan& first = *spans[i];
-    int64_t end = first.to;
-    size_t n = 1;
-    while (i + n < spans.size() && spans[i + n]->kind == first.kind &&
-           static_cast<double>(spans[i + n]->from - end) * scale < 1 &&
-           static_cast<double>(end - first.from) * scale < 1) {
-      end = std::max(end, spans[i + n]->to);
-      ++n;
+std::string Bar(const TraceSpan::Kind kind, double x, double y, double width,
+                int parts, std::string_view title) {
+  const bool wait = kind == Kind::kWait;
+  return fmt::format(
+      "<rect x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\" "
+      "fill=\"{}\"{}><title>{}</title></rect>\n",
+      x, y + (wait ? 5 : 2), std::max(0.5, width), wait ? 3 : 9, ColourOf(kind),
+      parts == kParts ? ""
+                      : fmt::format(" opacity=\"{:.2f}\"",
+                                    static_cast<double>(parts) / kParts),
+      Escaped(title));
+}
+
+// Intervals that are too short to be seen alone, of one kind: how much of each
+// pixel they fill.
+class Pixels {
+ public:
+  Pixels(int64_t from, double scale, int width)
+      : from_(from), scale_(scale), filled_(static_cast<size_t>(width) + 1) {}
+  void Add(const TraceSpan& span) {
+    const double end = PixelOf(span.to);
+    double at = std::max(PixelOf(span.from), 0.0);
+    bool begins = true;
+    while (at < end && at < static_cast<double>(filled_.size())) {
+      Pixel& pixel = filled_[static_cast<size_t>(at)];
+      const double next = std::min(std::floor(at) + 1, end);
+      pixel.part += next - at;
+      if (pixel.what.empty()) pixel.what = span.what;
+      pixel.begun += std::exchange(begins, false) ? 1 : 0;
+      at = next;
     }
-    const double x =
-        kLabelWidth + static_cast<double>(first.from - from) * scale;
-    const double width =
-        std::max(0.5, static_cast<double>(end - first.from) * scale);
-    const std::string what =
-        n == 1 ? first.what : fmt::format("{} and {} more", first.what, n - 1);
-    const bool wait = first.kind == Kind::kWait;
+  }
+  // Neighbours that are filled about as much are one bar.
+  std::string Draw(Kind kind, double y) const {
+    std::string out;
+    size_t n = 1;
+    for (size_t i = 0; i < filled_.size(); i += n) {
+      int64_t count = filled_[i].begun;
+      for (n = 1; i + n < filled_.size() && Level(i) == Level(i + n); ++n)
+        count += filled_[i + n].begun;
+      if (Level(i) == 0) continue;
+      const auto cycle = [&](size_t pixel) {
+        return from_ +
+               static_cast<int64_t>(static_cast<double>(pixel) / scale_);
+      };
+      const std::string what =
+          count <= 1
+              ? filled_[i].what
+              : fmt::format("{} and {} more", filled_[i].what, count - 1);
+      out +=
+          Bar(kind, kLabelWidth + static_cast<double>(i), y,
+              static_cast<double>(n), Level(i),
+              fmt::format("{}: {} to {} cycles", what, cycle(i), cycle(i + n)));
+    }
+    return out;
+  }
+
+ private:
+  double PixelOf(int64_t cycle) const {
+    return static_cast<double>(cycle - from_) * scale_;
+  }
+  struct Pixel {
+    double part = 0;
+    int64_t begun = 0;  // intervals
+    std::string what;   // of the first
+  };
+  int Level(size_t i) const {
+    const Pixel& pixel = filled_[i];
+    return pixel.part == 0
+               ? 0
+               : std::clamp(static_cast<int>(std::lround(kParts * pixel.part)),
+                            1, kParts);
+  }
+  int64_t from_;
+  double scale_;
+  std::vector<Pixel> filled_;
+};
+
+std::string Row(std::span<const TraceSpan* const> spans, double y, int64_t from,
+                double scale, int width) {
+  std::string out;
+  for (const Kind kind : {Kind::kWait, Kind::kTransfer, Kind::kCompute}) {
+    Pixels pixels(from, scale, width);
+    for (const TraceSpan* span : spans) {
+      if (span->kind != kind) continue;
+      const double length = static_cast<double>(span->to - span->from) * scale;
+      if (length < kAlone) {
+        pixels.Add(*span);
+        continue;
+      }
+      out += Bar(
+          kind, kLabelWidth + static_cast<double>(span->from - from) * scale, y,
+          length, kParts,
+          fmt::format("{}: {} to {} cycles", span->what, span->from, span->to));
+    }
+    out += pixels.Draw(kind, y);
+  }
+  return out;
+}
+
+// Cycles where a line helps the eye: 1, 2 or 5 times a power of ten, at most
+// ten lines.
+std::string Ticks(int64_t from, int64_t to, double scale, int bottom) {
+  int64_t step = 1;
+  for (int i = 0; (to - from) / step > 10; ++i)
+    step = step * (i % 3 == 1 ? 5 : 4) / 2;
+  std::string out;
+  for (int64_t at = (from + step - 1) / step * step; at <= to; at += step) {
+    const double x = kLabelWidth + static_cast<double>(at - from) * scale;
     out += fmt::format(
-        "<rect x=\"{:.2f}\" y=\"{:.1f}\" width=\"{:.2f}\" height=\"{}\" "
-        "fill=\"{}\"><title>{}: {} to {} cycles</title></rect>\n",
-        x, y + (wait ? 5 : 2), width, wait ? 3 : 9, ColourOf(first.kind),
-        Escaped(what), first.from, end);
-    i += n;
+        "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" "
+        "stroke=\"#ddd\"/>\n",
+        x, kTop, bottom);
+    out += Text(x, kTop - 2, std::to_string(at),
+                at == to ? "text-anchor=\"end\"" : "text-anchor=\"middle\"");
   }
   return out;
 }
@@ -120,18 +209,20 @@ std::string TimelineSvg(std::span<const TraceSpan> trace,
     rows[{span.tile.col, span.tile.row, span.lane}].push_back(&span);
   }
   const int64_t cycles = std::max<int64_t>(last - options.from, 1);
-  const double scale = static_cast<double>(options.width - kLabelWidth - 10) /
-                       static_cast<double>(cycles);
-  const int height = kTop + kRowHeight * static_cast<int>(rows.size()) + 40;
+  const int width = options.width - kLabelWidth - 20;
+  const double scale = static_cast<double>(width) / static_cast<double>(cycles);
+  const int bottom = kTop + kRowHeight * static_cast<int>(rows.size());
+  const int height = bottom + 40;
   std::string out = Head(options.width, height);
   out += Text(kLabelWidth, 14,
               fmt::format("cycles {} to {} (modelled)", options.from, last),
               "font-weight=\"bold\"");
+  out += Ticks(options.from, last, scale, bottom);
   double y = kTop;
   for (const auto& [key, spans] : rows) {
     const auto [col, row, lane] = key;
     out += Text(4, y + 10, LaneName({col, row}, lane));
-    out += Row(spans, y, options.from, scale);
+    out += Row(spans, y, options.from, scale, width);
     y += kRowHeight;
   }
   double x = kLabelWidth;

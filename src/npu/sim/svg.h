@@ -17,7 +17,8 @@ struct TimelineOptions {
   int width = 1200;  // pixels
 };
 // A row for each core and each channel that did something, time to the right:
-// kernels, transfers, waits. Intervals closer than a pixel are drawn as one.
+// kernels, transfers, waits. Of those shorter than a pixel the picture tells
+// how much of each pixel they fill, by how dense its colour is.
 std::string TimelineSvg(std::span<const TraceSpan> trace,
                         const TimelineOptions& options = {});
 

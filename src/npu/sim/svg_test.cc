@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <stack>
 
@@ -86,17 +87,54 @@ TEST(Svg, TimelineOfAPartHoldsThatPart) {
   EXPECT_EQ(Count(svg, "late"), 1);
 }
 
-// A million short intervals do not make a million rectangles.
+// A million short intervals do not make a million rectangles, also where kinds
+// take turns.
 TEST(Svg, TimelineStaysSmall) {
   std::vector<TraceSpan> trace;
   for (int64_t i = 0; i < 200000; ++i) {
     trace.push_back(
         {{0, 2}, 0, TraceSpan::Kind::kCompute, 10 * i, 10 * i + 8, "a<b"});
+    trace.push_back(
+        {{0, 2}, 0, TraceSpan::Kind::kWait, 10 * i + 8, 10 * i + 10, "lock"});
   }
   const std::string svg = TimelineSvg(trace);
   EXPECT_TRUE(WellFormed(svg));
-  EXPECT_LT(Count(svg, "<rect"), 3000);
-  EXPECT_THAT(svg, HasSubstr("a&lt;b"));
+  EXPECT_LT(svg.size(), 20000U);
+  EXPECT_THAT(svg, HasSubstr("a&lt;b and "));
+  EXPECT_THAT(svg, HasSubstr("lock and "));
+}
+
+// How dense short intervals are drawn is how much of the time they take: of a
+// row's first half one in four, of its second all.
+TEST(Svg, ShortIntervalsTellTheirShare) {
+  std::vector<TraceSpan> trace;
+  for (int64_t i = 0; i < 100000; ++i)
+    trace.push_back({{0, 2},
+                     0,
+                     TraceSpan::Kind::kCompute,
+                     10 * i,
+                     10 * i + (i < 50000 ? 3 : 10),
+                     "k"});
+  const std::string svg = TimelineSvg(trace);
+  EXPECT_EQ(Count(svg, "opacity=\"0.25\""), 1);
+  EXPECT_LT(Count(svg, "<rect"),
+            8);  // the sheet, the legend, two or three bars
+}
+
+// Who waits for a lock is seen in its own row.
+TEST(Svg, WaitsStandInTheirChannelsRow) {
+  const Traced run = RunDesign("gemm-i8");
+  std::map<std::pair<TileId, int>, int64_t> until;
+  int64_t waits = 0;
+  for (const TraceSpan& span : run.trace) {
+    // One channel does one thing at a time; what it moves arrives later.
+    if (span.kind != TraceSpan::Kind::kWait || span.lane <= 0) continue;
+    int64_t& last = until[{span.tile, span.lane}];
+    EXPECT_GE(span.from, last) << span.tile.ToString() << " " << span.lane;
+    last = span.to;
+    ++waits;
+  }
+  EXPECT_GT(waits, 100);
 }
 
 TEST(Svg, ArrayMapShowsTilesRoutesAndLoad) {
