@@ -13,6 +13,7 @@
 #include "base/did_you_mean.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "npu/design/kernel_sizes.h"
 #include "npu/design/planner.h"
 #include "npu/emit/build.h"
 #include "npu/emit/mlir.h"
@@ -39,20 +40,26 @@ const npu::KernelInfo& KernelNamed(const std::string& name) {
        DidYouMean(name, names));
 }
 
-std::string ArgText(const npu::KernelArg& arg) {
+// Of one argument; `ints`: of those that are left.
+std::string ArgText(const npu::KernelArg& arg,
+                    std::span<const npu::KernelInt>* ints) {
+  const char* way = "";
   switch (arg.kind) {
-    case npu::KernelArg::Kind::kInt:
-      return "int";
+    case npu::KernelArg::Kind::kInt: {
+      const npu::KernelInt& one = ints->front();
+      *ints = ints->subspan(1);
+      return fmt::format("{} = {}", one.name, one.usual);
+    }
     case npu::KernelArg::Kind::kIn:
       break;
     case npu::KernelArg::Kind::kOut:
-      return fmt::format("out {}[{}]", arg.type,
-                         arg.elements ? std::to_string(arg.elements) : "");
+      way = "out ";
+      break;
     case npu::KernelArg::Kind::kInOut:
-      return fmt::format("inout {}[{}]", arg.type,
-                         arg.elements ? std::to_string(arg.elements) : "");
+      way = "inout ";
+      break;
   }
-  return fmt::format("{}[{}]", arg.type,
+  return fmt::format("{}{}[{}]", way, arg.type,
                      arg.elements ? std::to_string(arg.elements) : "");
 }
 
@@ -60,7 +67,9 @@ int ListKernels(bool json) {
   ordered_json list = ordered_json::array();
   for (const npu::KernelInfo& k : npu::Kernels()) {
     std::vector<std::string> args;
-    for (const npu::KernelArg& arg : k.args) args.push_back(ArgText(arg));
+    std::span<const npu::KernelInt> ints = npu::IntsOf(k);
+    for (const npu::KernelArg& arg : k.args)
+      args.push_back(ArgText(arg, &ints));
     if (json) {
       list.push_back({{"name", k.name},
                       {"arguments", args},
@@ -139,7 +148,7 @@ class NpuCommand : public Command {
         "  plan NAME          print its memory maps, use of the array, stream\n"
         "  simulate NAME      run it on the simulated array: cycles, per tile\n"
         "  run KERNEL         run one kernel, compared, with times\n"
-        "  bench              the same for every kernel that runs alone\n"
+        "  bench              the same for every kernel\n"
         "  validate           the simulator against published measurements\n"
         "  launch             what the host's launches cost an encoder\n"
         "  tiles              how many tiles attention has, and their sizes\n"
@@ -155,10 +164,11 @@ class NpuCommand : public Command {
     app.add_option("--xclbin", xclbin_,
                    "the kernel's package, for --device npu")
         ->type_name("FILE");
-    app.add_option("--ints", ints_, "the kernel's integer arguments")
+    app.add_option("--ints", ints_,
+                   "the kernel's integer arguments; usual ones if left out")
         ->delimiter(',');
     app.add_option("--elements", elements_,
-                   "sizes of its buffers where the kernel leaves them open")
+                   "sizes of its buffers; as large as its integers want")
         ->delimiter(',');
     app.add_option("--warm-up", warm_up_, "runs before those that count")
         ->capture_default_str();
@@ -299,20 +309,11 @@ class NpuCommand : public Command {
     return run.wrong_bytes == 0 ? kDone : kFailed;
   }
 
-  // Kernels with all sizes fixed run as they are; the others want --elements
-  // and are left to `run`.
   int Bench() const {
     const auto device = OpenDevice();
     bool well = true;
     for (const npu::KernelInfo& kernel : npu::Kernels()) {
-      bool open = false;
-      for (const npu::KernelArg& arg : kernel.args)
-        open = open ||
-               (arg.kind != npu::KernelArg::Kind::kInt && arg.elements == 0);
-      if (open) continue;
-      npu::KernelRunOptions options = RunOptions();
-      options.design.ints.assign(kernel.args.size(), 4);
-      const auto run = npu::RunKernel(*device, kernel, options, xclbin_);
+      const auto run = npu::RunKernel(*device, kernel, RunOptions(), xclbin_);
       PrintRun(run, json_);
       well = well && run.wrong_bytes == 0;
     }

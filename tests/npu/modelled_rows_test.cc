@@ -300,7 +300,8 @@ TEST(NpuModelled, E6TheArrayRunsBothSizes) {
     const auto call = [](const char* name, std::vector<void*> pointers,
                          std::vector<int32_t> ints) {
       std::vector<std::byte*> bytes;
-      for (void* p : pointers) bytes.push_back(static_cast<std::byte*>(p));
+      for (void* pointer : pointers)
+        bytes.push_back(static_cast<std::byte*>(pointer));
       FindKernel(name)->call({.pointers = bytes, .ints = ints});
     };
     call("flash_scores_bf16", {in.data(), &in[matrix], p.data(), state.data()},

@@ -16,15 +16,16 @@ namespace sotto::npu {
 // parameter buffer that the instruction stream fills.
 struct KernelDesign {
   // Elements of the pointers for which the kernel leaves that to its ints, in
-  // order; missing ones are 2048.
+  // order; missing ones are what the ints want (kernel_sizes.h).
   std::vector<int64_t> elements{};
-  std::vector<int32_t> ints{};  // missing ones are 2048
+  std::vector<int32_t> ints{};  // missing ones are the usual ones
   int calls = 1;  // how often one dispatch runs the kernel, on data of each
 };
 // Inputs go in one FIFO, "in", and outputs in one, "out", one after the other
 // at multiples of 64 bytes, where the core's DMA has no channel for each. A
 // pointer that is read and written is copied from the input to the output
-// first.
+// first. Throws kBadInput for ints that the kernel cannot take and for sizes
+// that it would leave.
 Design MakeKernelDesign(const KernelInfo& kernel, const KernelDesign& options);
 // Where one of the kernel's pointers lies in that design's host buffers (of the
 // first call), in the order of the kernel's arguments. What is read and written

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 // A design for any kernel of the list.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "npu/design/designs.h"
+#include "npu/design/kernel_sizes.h"
 
 namespace sotto::npu {
 namespace {
 
 constexpr int64_t kItemAlign = 64;
-constexpr int64_t kUsualElements = 2048;
 
 int64_t BytesOf(std::string_view type) {
   if (type == "i8" || type == "u8") return 1;
@@ -50,21 +52,34 @@ Packed Pack(const std::string& base, const std::vector<int64_t>& sizes) {
   return packed;
 }
 
-// Sizes of a kernel's pointers in bytes.
+// Sizes of a kernel's pointers in bytes, and its ints.
 struct Sizes {
   std::vector<int64_t> of;  // each argument; 0: an int
   std::vector<int64_t> in;
   std::vector<int64_t> out;
+  std::vector<int32_t> ints;
 };
 
+// Throws kBadInput where the kernel would leave its pointers.
 Sizes SizesOf(const KernelInfo& kernel, const KernelDesign& options) {
   Sizes sizes;
+  sizes.ints = WholeInts(kernel, options.ints);
+  const std::vector<int64_t> wanted = ElementsOf(kernel, sizes.ints);
+  if (options.elements.size() > wanted.size())
+    Fail(ErrorCode::kBadInput, "npu: {} leaves {} sizes open, not {}",
+         kernel.name, wanted.size(), options.elements.size());
   size_t open = 0;
   for (const KernelArg& arg : kernel.args) {
     int64_t elements = arg.elements;
     if (arg.kind != KernelArg::Kind::kInt && elements == 0) {
-      elements = open < options.elements.size() ? options.elements[open]
-                                                : kUsualElements;
+      elements = wanted.at(open);
+      if (open < options.elements.size()) {
+        if (options.elements[open] < elements)
+          Fail(ErrorCode::kBadInput,
+               "npu: {}: {} elements, its ints {} want {}", kernel.name,
+               options.elements[open], fmt::join(sizes.ints, ","), elements);
+        elements = options.elements[open];
+      }
       ++open;
     }
     const int64_t bytes = elements * BytesOf(arg.type);
@@ -169,10 +184,7 @@ Design MakeKernelDesign(const KernelInfo& kernel, const KernelDesign& options) {
     d.host_buffers.push_back({fifo, options.calls * bytes, true});
     ops.push_back(Acquire(fifo));
   }
-  std::vector<int32_t> ints = options.ints;
-  ints.resize(static_cast<size_t>(
-                  std::count(sizes.of.begin(), sizes.of.end(), int64_t{0})),
-              static_cast<int32_t>(kUsualElements));
+  const std::vector<int32_t>& ints = sizes.ints;
   if (!ints.empty()) {
     d.buffers.push_back(
         {"parameters", kCore, 4 * static_cast<int64_t>(ints.size()), {}});

@@ -4,14 +4,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <map>
 #include <random>
 
 #include "base/error.h"
+#include "npu/design/kernel_sizes.h"
 #include "npu/design/planner.h"
 #include "npu/emit/package.h"
+#include "npu/kernels/finish_params.h"
 #include "npu/sim/device.h"
 #include "tensor/buffer.h"
 #include "tensor/half.h"
@@ -39,6 +42,46 @@ void Fill(std::string_view type, std::span<std::byte> bytes,
   }
 }
 
+// finish_i8's second pointer: steps, shifts and zeros that belong together.
+void FillColumns(int mode, std::span<std::byte> bytes,
+                 std::mt19937_64& random) {
+  std::uniform_real_distribution<double> any(0.5, 1.5);
+  for (size_t at = 0; at + sizeof(FinishColumn) <= bytes.size();
+       at += sizeof(FinishColumn)) {
+    std::array<FinishChannel, 8> channels;
+    for (FinishChannel& c : channels)
+      c = {.multiplier = any(random) / (1 << 14),
+           .bias = any(random) - 1,
+           .reach = 1 << 15,
+           .scale = 30,
+           .zero = (mode & kFinishInt16) != 0 ? -1966 : -123};
+    const FinishColumn column = MakeFinishColumn(channels, mode);
+    std::memcpy(bytes.data() + at, &column, sizeof column);
+  }
+}
+
+void FillInputs(const KernelInfo& kernel, const KernelRunOptions& options,
+                std::map<std::string, sotto::Buffer>* inputs) {
+  std::mt19937_64 random(options.seed);
+  const std::vector<KernelBuffer> buffers = BuffersOf(kernel, options.design);
+  for (const KernelBuffer& b : buffers) {
+    if (b.in.empty()) continue;
+    sotto::Buffer& input = inputs->at(b.in);
+    const bool columns = kernel.name == "finish_i8" && &b == &buffers[1];
+    const auto stride =
+        static_cast<int64_t>(input.size()) / options.design.calls;
+    for (int call = 0; call < options.design.calls; ++call) {
+      const auto bytes = input.bytes().subspan(
+          static_cast<size_t>(stride * call + b.in_offset),
+          static_cast<size_t>(b.bytes));
+      if (columns)
+        FillColumns(WholeInts(kernel, options.design.ints)[2], bytes, random);
+      else
+        Fill(b.arg.type, bytes, random);
+    }
+  }
+}
+
 // The kernel on the host: what the device's outputs are held to.
 std::map<std::string, sotto::Buffer> Reference(
     const KernelInfo& kernel, const KernelDesign& options, const Design& design,
@@ -48,8 +91,7 @@ std::map<std::string, sotto::Buffer> Reference(
     if (b.output)
       outputs.emplace(b.name, sotto::Buffer(static_cast<size_t>(b.bytes)));
   const std::vector<KernelBuffer> buffers = BuffersOf(kernel, options);
-  std::vector<int32_t> ints = options.ints;
-  ints.resize(kernel.args.size() - buffers.size(), 2048);
+  const std::vector<int32_t> ints = WholeInts(kernel, options.ints);
   for (int call = 0; call < options.calls; ++call) {
     std::vector<sotto::Buffer> copies;  // aligned, as tile memory is
     std::vector<std::byte*> pointers;
@@ -149,19 +191,7 @@ KernelRunResult RunKernel(Device& device, const KernelInfo& kernel,
     else
       inputs.emplace(b.name, sotto::Buffer(static_cast<size_t>(b.bytes)));
   }
-  std::mt19937_64 random(options.seed);
-  for (const KernelBuffer& b : BuffersOf(kernel, options.design)) {
-    if (b.in.empty()) continue;
-    sotto::Buffer& input = inputs.at(b.in);
-    const auto stride =
-        static_cast<int64_t>(input.size()) / options.design.calls;
-    for (int call = 0; call < options.design.calls; ++call)
-      Fill(b.arg.type,
-           input.bytes().subspan(
-               static_cast<size_t>(stride * call + b.in_offset),
-               static_cast<size_t>(b.bytes)),
-           random);
-  }
+  FillInputs(kernel, options, &inputs);
   const auto want = Reference(kernel, options.design, design, inputs);
 
   const auto code =

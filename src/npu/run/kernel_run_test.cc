@@ -11,7 +11,9 @@
 #include <random>
 
 #include "base/error.h"
+#include "npu/design/kernel_sizes.h"
 #include "npu/sim/device.h"
+#include "tensor/buffer.h"
 
 namespace sotto::npu {
 namespace {
@@ -77,6 +79,80 @@ void RunsAsCalled(const char* kernel, const KernelDesign& design) {
   const auto run = RunKernel(device, *FindKernel(kernel), options);
   EXPECT_EQ(run.wrong_bytes, 0) << kernel << ": " << run.first_wrong;
   EXPECT_GT(run.compared_bytes, 0);
+}
+
+// With the ints that are usual where nobody says others.
+TEST(KernelRun, R4EveryKernelRuns) {
+  for (const KernelInfo& kernel : Kernels())
+    RunsAsCalled(std::string(kernel.name).c_str(), {});
+}
+
+// Sizes are what a kernel touches: what lies beside its buffers neither changes
+// nor changes anything.
+TEST(KernelRun, KernelsStayInsideTheirSizes) {
+  constexpr size_t kBeside = 4096;
+  for (const KernelInfo& kernel : Kernels()) {
+    SCOPED_TRACE(kernel.name);
+    EXPECT_EQ(static_cast<size_t>(std::count_if(
+                  kernel.args.begin(), kernel.args.end(),
+                  [](auto& a) { return a.kind == KernelArg::Kind::kInt; })),
+              IntsOf(kernel).size());
+    const std::vector<int32_t> ints = WholeInts(kernel, {});
+    const auto buffers = BuffersOf(kernel, {});
+    std::vector<std::vector<std::byte>> results;
+    for (const std::byte beside : {std::byte{0x00}, std::byte{0x3F}}) {
+      std::mt19937 random(5);
+      std::vector<sotto::Buffer> memory;
+      std::vector<std::byte*> pointers;
+      for (const KernelBuffer& b : buffers) {
+        auto bytes =
+            memory.emplace_back(static_cast<size_t>(b.bytes) + 2 * kBeside)
+                .bytes();
+        std::fill(bytes.begin(), bytes.end(), beside);
+        pointers.push_back(bytes.data() + kBeside);
+        // bf16 and f32 that are no infinities, shifts below 32.
+        for (int64_t i = 0; i < b.bytes; ++i)
+          pointers.back()[i] = static_cast<std::byte>(random() % 32);
+      }
+      kernel.call({.pointers = pointers, .ints = ints});
+      std::vector<std::byte> result;
+      for (size_t i = 0; i < buffers.size(); ++i) {
+        const auto bytes = memory[i].bytes();
+        const auto inside = static_cast<size_t>(buffers[i].bytes);
+        const auto kept = [beside](std::byte b) { return b == beside; };
+        EXPECT_TRUE(std::all_of(bytes.begin(), bytes.begin() + kBeside, kept))
+            << i;
+        EXPECT_TRUE(std::all_of(pointers[i] + inside,
+                                bytes.data() + bytes.size(), kept))
+            << i;
+        result.insert(result.end(), pointers[i], pointers[i] + inside);
+      }
+      results.push_back(std::move(result));
+    }
+    EXPECT_EQ(results[0], results[1]);
+  }
+}
+
+TEST(KernelRun, SizesAndIntsThatDoNotFitAreRefused) {
+  const auto refused = [](const char* kernel, const KernelDesign& design,
+                          const char* why) {
+    try {
+      RunsAsCalled(kernel, design);
+      ADD_FAILURE() << kernel << " " << why;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+      EXPECT_THAT(error.what(), testing::HasSubstr(why));
+    }
+  };
+  refused("gemm_i8", {.ints = {63, 64, 64, 0}},
+          "gemm_i8: m is 63, want a multiple of 8");
+  refused("gemm_i8", {.ints = {0, 64, 64, 0}}, "m is 0, want 8 to");
+  refused("gemm_i8", {.ints = {64, 64, 64, 0, 1}}, "takes 4 ints, not 5");
+  refused("gelu_bf16", {.elements = {2048, 64}, .ints = {128}},
+          "gelu_bf16: 64 elements, its ints 128 want 128");
+  refused("gelu_bf16", {.elements = {64, 64, 64}}, "leaves 2 sizes open");
+  refused("attention_64x64_v3", {.ints = {32}}, "shift is 32, want 0 to 31");
+  refused("gemm_bf16", {.ints = {512, 512, 512, 0}}, "bytes");
 }
 
 TEST(KernelRun, L4LayerNorm) {
