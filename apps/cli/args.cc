@@ -14,34 +14,48 @@ namespace sotto::cli {
 namespace {
 
 // Names that users of other tools bring with them.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 6>
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7>
     kAliases = {{{"--prompt", "--initial-prompt"},
                  {"--log-prob-threshold", "--logprob-threshold"},
                  {"--model-dir", "--model"},
                  {"--lang", "--language"},
                  {"--help-all", "--help"},
+                 {"--no-timestamps", "--without-timestamps"},
                  {"--clip-timestamp", "--clip-timestamps"}}};
 
-// Letters that they know, and what Sotto calls it.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 5>
-    kLetters = {{{"-m", "--model"},
+// What they know by other names, and what Sotto calls it.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 16>
+    kForeign = {{{"-m", "--model"},
                  {"-l", "--language"},
                  {"-t", "--threads"},
                  {"-v", "--version"},
-                 {"-V", "--version"}}};
+                 {"-V", "--version"},
+                 {"-nt", "--without-timestamps"},
+                 {"-tr", "--task translate"},
+                 {"--translate", "--task translate"},
+                 {"-otxt", "--output-format txt"},
+                 {"-osrt", "--output-format srt"},
+                 {"-ovtt", "--output-format vtt"},
+                 {"-oj", "--output-format json"},
+                 {"--output-txt", "--output-format txt"},
+                 {"--output-srt", "--output-format srt"},
+                 {"--output-vtt", "--output-format vtt"},
+                 {"--output-json", "--output-format json"}}};
 
 // What an unknown option may have been meant to be; empty: no idea.
 std::string MeantOption(std::string_view name,
                         std::span<const std::string> known) {
-  for (const auto& [letter, option] : kLetters)
-    if (name == letter) return std::string(option);
+  for (const auto& [foreign, option] : kForeign)
+    if (name == foreign) return std::string(option);
   if (!name.starts_with("--")) return "";  // letters are all alike
   return Closest(name,
                  std::vector<std::string_view>(known.begin(), known.end()));
 }
 
 bool IsBooleanWord(std::string_view word) {
-  return word == "True" || word == "False" || word == "true" || word == "false";
+  constexpr std::array<std::string_view, 8> kWords = {
+      "True", "False", "true", "false", "1", "0", "yes", "no"};
+  return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
 }
 
 // True where the option cannot matter: word times switched off, no beam.

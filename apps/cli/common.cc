@@ -58,7 +58,10 @@ void AddEngineOptions(CLI::App& app, Options& options) {
              SetOption(options, key, value);
            },
            std::string(help))
-        ->type_name("")
+        // Of these a value may be left out (commands.cc).
+        ->type_name(std::is_same_v<std::decay_t<decltype(field)>, bool>
+                        ? "BOOLEAN"
+                        : "")
         ->default_str(DefaultText(field));
   });
 }

@@ -13,9 +13,9 @@ namespace {
 // Endings that hold sound. Files named on the command line are opened whatever
 // their name is.
 constexpr std::array<std::string_view, 26> kEndings = {
-    ".wav",  ".flac", ".mp3", ".m4a", ".ogg", ".oga",  ".opus", ".mp4", ".m4v",
-    ".webm", ".mkv",  ".mka", ".mov", ".aac", ".aif",  ".aiff", ".avi", ".wma",
-    ".mp2",  ".mpga", ".mpg", ".ts",  ".amr", ".3gp",  ".caf",  ".w64"};
+    ".wav",  ".flac", ".mp3", ".m4a", ".ogg", ".oga", ".opus", ".mp4", ".m4v",
+    ".webm", ".mkv",  ".mka", ".mov", ".aac", ".aif", ".aiff", ".avi", ".wma",
+    ".mp2",  ".mpga", ".mpg", ".ts",  ".amr", ".3gp", ".caf",  ".w64"};
 
 bool HoldsSound(const std::filesystem::path& path) {
   std::string ending = path.extension().string();
@@ -32,14 +32,22 @@ std::vector<std::filesystem::path> ExpandFiles(
   std::vector<std::filesystem::path> files;
   for (const std::string& word : words) {
     std::error_code error;
+    if (word.find("://") != std::string::npos &&
+        !std::filesystem::exists(word, error)) {
+      std::cerr << "sotto: " << word
+                << ": an address, want a file; `curl -sL ADDRESS | sotto -` "
+                   "reads it\n";
+      *all_done = false;
+      continue;
+    }
     if (word == "-" || !std::filesystem::is_directory(word, error)) {
       files.emplace_back(word);
       continue;
     }
     std::vector<std::filesystem::path> found;
-    for (std::filesystem::recursive_directory_iterator
-             it(word, std::filesystem::directory_options::skip_permission_denied,
-                error),
+    for (std::filesystem::recursive_directory_iterator it(
+             word, std::filesystem::directory_options::skip_permission_denied,
+             error),
          end;
          !error && it != end; it.increment(error))
       if (it->is_regular_file(error) && HoldsSound(it->path()))

@@ -36,8 +36,9 @@ const npu::KernelInfo& KernelNamed(const std::string& name) {
   if (const npu::KernelInfo* kernel = npu::FindKernel(name)) return *kernel;
   std::vector<std::string_view> names;
   for (const npu::KernelInfo& k : npu::Kernels()) names.push_back(k.name);
+  const std::string meant = DidYouMean(name, names);
   Fail(ErrorCode::kBadInput, "no NPU kernel named {}{}", name,
-       DidYouMean(name, names));
+       meant.empty() ? ", see `sotto npu kernels`" : meant);
 }
 
 // Of one argument; `ints`: of those that are left.
@@ -91,6 +92,22 @@ int ListDesigns() {
     std::cout << fmt::format("{:26} {}\n", d.name, d.what);
   std::cout << "single/KERNEL              any kernel on one core\n";
   return kDone;
+}
+
+void PrintTools(const npu::Environment& environment, bool json) {
+  if (json) {
+    std::cout << npu::ToJson(environment);
+    return;
+  }
+  for (const npu::ToolCheck& tool : environment.findings) {
+    std::cout << fmt::format("{:5} {:12} {}\n", tool.found ? "ok" : "-",
+                             tool.id, tool.detail);
+    if (!tool.fix.empty())
+      std::cout << fmt::format("{:19}fix: {}\n", "", tool.fix);
+  }
+  std::cout << (environment.CanBuild()
+                    ? "`sotto npu build` can compile for a real NPU\n"
+                    : "`sotto npu build` cannot compile for a real NPU\n");
 }
 
 void PrintRun(const npu::KernelRunResult& run, bool json) {
@@ -211,7 +228,7 @@ class NpuCommand : public Command {
       return kDone;
     }
     if (action_ == "tools") {
-      std::cout << npu::ToJson(npu::ProbeEnvironment()) << '\n';
+      PrintTools(npu::ProbeEnvironment(), json_);
       return kDone;
     }
     if (action_ == "calibrate")

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -65,7 +66,8 @@ class Job {
       std::cerr << "warning: " << warning << '\n';
     const std::string name = file == "-" ? "stdin" : file.string();
     if (sound.samples() == 0 && !reader.damaged())
-      std::cerr << "warning: " << name << ": no samples, so no text\n";
+      std::cerr << fmt::format("warning: {}: no samples{}, so no text\n", name,
+                               options_.offset > 0 ? " after --offset" : "");
     if (output_.detect_language) {
       PrintLanguage(file, sound);
     } else {
@@ -176,15 +178,22 @@ class Job {
     if (output_.format.empty() && output_.directory.empty()) return false;
     const std::filesystem::path directory =
         output_.directory.empty() ? "." : output_.directory;
-    for (const std::filesystem::path& path :
-         WriteTranscript(output_.format.empty() ? "all" : output_.format,
-                         transcript, directory, name))
-      if (!written_.insert(path).second)
-        std::cerr << fmt::format(
-            "warning: {}: written again, now for {}: an earlier file of this "
-            "run has the same name\n",
-            path.string(), name);
+    WriteTranscript(output_.format.empty() ? "all" : output_.format, transcript,
+                    directory, OutputName(name));
     return true;
+  }
+
+  // `name`, or one that no other file of this run has: nobody's text is lost.
+  std::filesystem::path OutputName(const std::filesystem::path& name) {
+    const std::filesystem::path whole = std::filesystem::absolute(name);
+    std::string stem = name.stem().string();
+    for (int n = 2; names_.emplace(stem, whole).first->second != whole; ++n)
+      stem = fmt::format("{}-{}", name.stem().string(), n);
+    if (stem != name.stem().string() && told_.insert(stem).second)
+      std::cerr << fmt::format(
+          "warning: {}: its text goes to {}, an earlier file has its name\n",
+          name.string(), stem);
+    return stem + name.extension().string();
   }
 
   const Options options_;
@@ -193,7 +202,8 @@ class Job {
   std::unique_ptr<WindowModel> model_;
   std::optional<DecodePlan> plan_;
   std::optional<RecordingReader> files_;
-  std::set<std::filesystem::path> written_;
+  std::map<std::string, std::filesystem::path> names_;  // of outputs: whose
+  std::set<std::string> told_;
   double load_seconds_ = 0, sound_seconds_ = 0, wall_seconds_ = 0;
 };
 
@@ -222,12 +232,14 @@ class TranscribeCommand : public Command {
   }
 
   int Run() override {
+    // First: after -f others expect a file.
+    if (!output_.format.empty()) ParseOutputFormats(output_.format);
     if (words_.empty())
       Fail(ErrorCode::kBadInput, "no files given; see sotto transcribe --help");
     if (!output_.fp16 && options_.profile.empty()) options_.profile = "cpu-f32";
     CheckOptions(options_);
-    if (!output_.format.empty()) ParseOutputFormats(output_.format);
-    MakeOutputFolder(output_.directory);
+    if (!output_.format.empty() || !output_.directory.empty())
+      MakeOutputFolder(output_.directory.empty() ? "." : output_.directory);
 
     Job job(options_, output_);
     job.engine();  // a wrong model or option is told before any file

@@ -42,7 +42,8 @@ DecodePlan MakeDecodePlan(const Options& options, const Tokenizer& tokenizer) {
       options.task == "translate" ? Task::kTranslate : Task::kTranscribe;
   if (search.task == Task::kTranslate && !tokenizer.is_multilingual())
     Fail(ErrorCode::kBadInput,
-         "--task is translate, but this model knows English only");
+         "--task is translate, but this model knows English only; want a "
+         "multilingual one, such as base");
   search.sample_len = options.sample_len;
   if (!options.prefix.empty())
     search.prefix = tokenizer.Encode(" " + options.prefix);
@@ -72,7 +73,8 @@ DecodePlan MakeDecodePlan(const Options& options, const Tokenizer& tokenizer) {
     plan.language = "en";
     if (!options.language.empty() && ParseLanguage(options.language) != "en")
       Fail(ErrorCode::kBadInput,
-           "--language is '{}', but this model knows English only",
+           "--language is '{}', but this model knows English only; want a "
+           "multilingual one, such as base",
            options.language);
   } else if (!options.language.empty()) {
     plan.language = ParseLanguage(options.language);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "output/writer.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <system_error>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -96,6 +100,9 @@ void MakeOutputFolder(const std::filesystem::path& folder) {
   if (error)
     Fail(ErrorCode::kBadInput, "{}: cannot make the folder: {}",
          folder.string(), error.message());
+  if (!folder.empty() && ::access(folder.c_str(), W_OK | X_OK) != 0)
+    Fail(ErrorCode::kBadInput, "{}: cannot write into the folder: {}",
+         folder.string(), std::generic_category().message(errno));
 }
 
 std::vector<std::filesystem::path> WriteTranscript(

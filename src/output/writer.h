@@ -40,8 +40,9 @@ std::vector<OutputFormat> ParseOutputFormats(std::string_view name);
 std::string Render(std::string_view format, const Transcript& transcript,
                    const WriterOptions& options = {});
 
-// Makes the folder (empty: the current one) and those above it; throws
-// kBadInput with the cause. A long job asks for it before it starts.
+// Makes the folder (empty: the current one, unlooked at) and those above it;
+// throws kBadInput with the cause, also where it cannot be written into. A long
+// job asks for it before it starts.
 void MakeOutputFolder(const std::filesystem::path& folder);
 
 // Writes <folder>/<stem of audio>.<format> for the format or for all, each

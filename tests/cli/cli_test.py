@@ -80,9 +80,13 @@ class Usage(Case):
         self.fails(sotto("modles"), 2, "did you mean 'models'")
         self.assertIn(b"--quantize", self.said(sotto("help", "convert")))
 
-    def test_letters_of_other_tools(self):
+    def test_names_of_other_tools(self):
+        self.fails(sotto("-f", JFK), 2, "unknown output format")
+        self.fails(sotto("--no_timestamps", "--threads", "x", "y"), 2, "threads")
+        self.fails(sotto("x.wav", "--task", "x", "--without_timestamps"), 2, "task")
         for letter, meant in (("-m", "--model"), ("-l", "--language"),
-                              ("-t", "--threads")):
+                              ("-t", "--threads"), ("-osrt", "--output-format srt"),
+                              ("--translate", "--task translate")):
             self.fails(sotto(letter, "x", JFK), 2, f"did you mean {meant}?")
         line = self.fails(sotto("-z", JFK), 2, "-z")
         self.assertNotIn("mean", line)
@@ -110,6 +114,18 @@ class Usage(Case):
             with self.subTest(args=args):
                 self.fails(sotto("x.wav", *args), 2, part)
 
+    def test_a_folder_without_permission_is_told_before_any_work(self):
+        shut = self.tmp / "shut"
+        shut.mkdir(mode=0o555)
+        self.tmp.chmod(0o755)
+        nobody = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}
+        try:
+            result = subprocess.run([SOTTO, "x.wav", "-o", shut], timeout=60,
+                                    capture_output=True, **nobody)
+        except PermissionError:
+            self.skipTest("the program is out of nobody's reach")
+        self.fails(result, 2, "shut", "cannot write into the folder")
+
     def test_unknown_model(self):
         env = {"SOTTO_MODELS": str(self.tmp), "HF_HUB_CACHE": str(self.tmp),
                "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
@@ -129,6 +145,14 @@ class Usage(Case):
         self.assertIn("one submission", table)
         self.assertTrue(picture.read_text().startswith("<svg"))
         self.fails(sotto("npu", "tile"), 2, "did you mean 'tiles'")
+        self.fails(sotto("npu", "run", "nothing"), 2, "sotto npu kernels")
+        self.fails(sotto("npu", "plan", "nothing"), 2, "sotto npu designs")
+        self.fails(sotto("npu", "run", "gemm_i8", "--ints", "9,8,32,0"), 2,
+                   "m is 9, want a multiple of 8")
+        self.assertIn(b"as the kernel gives", self.said(sotto("npu", "run", "gemm_i8")))
+        tools = self.said(sotto("npu", "tools")).decode().splitlines()
+        found = json.loads(self.said(sotto("npu", "tools", "--json")))["findings"]
+        self.assertTrue(tools[0].split()[1] == found[0]["id"] == "peano")
 
     def test_completion_and_man(self):
         for kind in ("bash", "zsh", "fish", "man"):
@@ -298,18 +322,26 @@ class Transcribing(Case):
         self.fails(sotto("--model", TINY, "--suppress_tokens", "9999999", JFK),
                    2, "9999999")
 
-    def test_one_output_for_two_files_is_warned_of(self):
-        for name in "ab":
+    def test_two_files_of_one_name_keep_their_texts(self):
+        for name, seconds in (("a", 2), ("b", 5)):
             (self.tmp / name).mkdir()
-            (self.tmp / name / "x.flac").write_bytes(JFK.read_bytes())
-        result = sotto("--model", TINY, "--duration", "1", "-f", "txt",
-                       "-o", self.tmp / "out", self.tmp / "a/x.flac",
-                       self.tmp / "b/x.flac")
+            with wave.open(str(self.tmp / name / "x.wav"), "wb") as f:
+                f.setparams((1, 2, 16000, 0, "NONE", ""))
+                f.writeframes(b"\0\0" * 16000 * seconds)
+        (self.tmp / "b/x-2.flac").write_bytes(JFK.read_bytes())
+        (self.tmp / "b/x.flac").write_bytes(JFK.read_bytes())
+        out = self.tmp / "out"
+        files = [self.tmp / f for f in ("a/x.wav", "b/x.flac", "b/x-2.flac", "b/x.flac")]
+        result = sotto("--model", TINY, "-f", "txt", "-o", out, *files)
         self.assertEqual(result.returncode, 0, result.stderr)
         error = result.stderr.decode()
-        self.assertEqual(error.count("warning"), 1, error)
-        self.assertIn("out/x.txt", error)
-        self.assertIn("b/x.flac", error)
+        self.assertEqual(error.count("warning"), 2, error)
+        self.assertIn("b/x.flac: its text goes to x-2, an earlier", error)
+        self.assertEqual(sorted(p.name for p in out.iterdir()),
+                         ["x-2-2.txt", "x-2.txt", "x.txt"])
+        for name in ("x-2.txt", "x-2-2.txt"):
+            self.assertIn("country", (out / name).read_text())
+        self.assertNotIn("country", (out / "x.txt").read_text())
 
     def test_the_choice_of_kernels_can_be_seen(self):
         result = sotto("--model", TINY, "--duration", "1", JFK,
@@ -346,6 +378,10 @@ class Transcribing(Case):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(result.stdout, b"")
         self.assertIn(b"no samples", result.stderr)
+        late = sotto("--model", TINY, "--offset", "100", JFK)
+        self.assertIn(b"no samples after --offset", late.stderr)
+        there = sotto("--model", TINY, "https://example.org/talk.mp3")
+        self.fails(there, 1, "https://example.org/talk.mp3: an address")
 
     def test_silence_gives_no_text(self):
         path = self.tmp / "silence.wav"

@@ -96,8 +96,9 @@ Design MakeDesign(std::string_view name) {
     design.what = info.what;
     return design;
   }
+  const std::string meant = DidYouMean(name, names);
   Fail(ErrorCode::kNotFound, "no NPU design named {}{}", name,
-       DidYouMean(name, names));
+       meant.empty() ? ", see `sotto npu designs`" : meant);
 }
 
 std::vector<std::vector<std::byte>> TrialBuffers(const Design& design,
