@@ -23,15 +23,25 @@ cp -a /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
 for file in /etc/pip.conf "$HOME/.config/pip/pip.conf" "$HOME/.pip/pip.conf"; do
   [ -f "$file" ] && cp "$file" "$root/etc/pip.conf"
 done
-unmount() { umount "$root"/{proc,sys,dev,mnt/data} 2>/dev/null || true; }
+unmount() {
+  for folder in dev/pts dev proc sys mnt/data; do
+    umount "$root/$folder" 2>/dev/null || true
+  done
+}
 trap unmount EXIT
+# Private: what is unmounted here stays mounted outside.
+share() {
+  mount --bind "$1" "$root/$2"
+  mount --make-private "$root/$2"
+}
 mkdir -p "$root/mnt/data"
 mount -t proc proc "$root/proc"
-mount --rbind /sys "$root/sys" 2>/dev/null || true
-mount --bind /dev "$root/dev"
+share /sys sys
+share /dev dev
+share /dev/pts dev/pts  # tests open terminals
 data=()
 if [ -n "${SOTTO_TEST_DATA:-}" ]; then
-  mount --bind "$SOTTO_TEST_DATA" "$root/mnt/data"
+  share "$SOTTO_TEST_DATA" mnt/data
   data=(SOTTO_TEST_DATA=/mnt/data)
 fi
 

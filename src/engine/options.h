@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Options: every option a user has, once. VisitOptions is the one list: the
-// command line, the server's fields, the C API's keys, completion, the man page
-// and docs/options.md all come from it.
+// command line, the C API's keys, completion and the man page come from it.
 #pragma once
 
 #include <cstdint>

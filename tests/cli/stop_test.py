@@ -53,7 +53,10 @@ class Terminal:
     """A terminal for a child's stderr, and what stands on it."""
 
     def __init__(self):
-        self.end, self.child_end = pty.openpty()
+        try:
+            self.end, self.child_end = pty.openpty()
+        except OSError as error:  # a container without /dev/pts
+            raise unittest.SkipTest(f"no terminals here: {error}") from error
         self.text = ""
 
     def read_until(self, pattern):
