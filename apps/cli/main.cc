@@ -93,8 +93,12 @@ int Main(int argc, char** argv) {
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   const int status = sotto::cli::Main(argc, argv);
+  // A full disk behind `>` has lost what was said.
+  if (!std::cout.flush()) {
+    std::cerr << "sotto: stdout: cannot write all of it\n";
+    return sotto::cli::kFailed;
+  }
   if (status != sotto::cli::kStopped) return status;
-  std::cout.flush();
   sotto::EndByStopSignal();
   return status;
 }

@@ -50,8 +50,10 @@ fs::path ResolveModel(std::string_view model, const ResolveOptions& options) {
                         .progress = options.progress})
         .path;
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kDevice) throw;
-    Fail(ErrorCode::kDevice,
+    if (error.code() != ErrorCode::kDevice &&
+        error.code() != ErrorCode::kBadInput)
+      throw;
+    Fail(error.code(),
          "model {}: not on this machine (`sotto models` lists those here), and "
          "{}",
          ref.Text(), error.what());

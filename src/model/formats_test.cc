@@ -2,6 +2,7 @@
 // The same weights through five formats, and the ways in which files differ.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -375,6 +376,13 @@ TEST(Detection, NamesWhatIsNoModel) {
   WriteFileAtomic(folder / "a.bin", "hello, this is text");
   EXPECT_THAT(LoadError(folder / "a.bin"), HasSubstr("no known model, want"));
   EXPECT_THAT(LoadError(folder.path()), HasSubstr("no model in this folder"));
+  if (::geteuid() == 0) return;  // may read everything
+  WriteFileAtomic(folder / "b.bin", "hello, this is text");
+  fs::permissions(folder / "b.bin", fs::perms::none);
+  EXPECT_THAT(LoadError(folder.path()), HasSubstr("b.bin: cannot open"));
+  fs::permissions(folder.path(), fs::perms::none);
+  EXPECT_THAT(LoadError(folder.path()), HasSubstr("cannot open: Permission"));
+  fs::permissions(folder.path(), fs::perms::owner_all);
   EXPECT_THAT(LoadError(folder / "gone"), HasSubstr("no such file or folder"));
   WriteFileAtomic(folder / "a.bin",
                   "version https://git-lfs.github.com/spec/v1\n");

@@ -77,29 +77,37 @@ const FormatRow* FormatOf(std::span<const std::byte> bytes) {
        path.string(), kind);
 }
 
-// A neighbour that cannot be read is none of our business.
-const FormatRow* FormatOfFile(const fs::path& file) {
+// A neighbour that cannot be read is none of our business, unless there is no
+// model beside it: *why, if it is empty, is set then.
+const FormatRow* FormatOfFile(const fs::path& file, std::string* why) {
   try {
     return FormatOf(MappedFile(file).bytes());
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    if (why->empty()) *why = error.what();
     return nullptr;
   }
 }
 
 Checkpoint ReadFolder(const fs::path& folder) {
-  if (fs::exists(folder / "model.safetensors.index.json") ||
-      fs::exists(folder / "model.safetensors"))
+  std::error_code error;
+  if (fs::exists(folder / "model.safetensors.index.json", error) ||
+      fs::exists(folder / "model.safetensors", error))
     return ReadHfFolder(folder);
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
+  const fs::directory_iterator entries(folder, error);
+  if (error)
+    Fail(ErrorCode::kBadInput, "{}: cannot open: {}", folder.string(),
+         error.message());
+  for (const auto& entry : entries) {
     std::error_code ignored;
     if (entry.is_regular_file(ignored)) files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   const FormatRow* best = nullptr;
   fs::path chosen;
+  std::string why;
   for (const fs::path& file : files) {
-    const FormatRow* row = FormatOfFile(file);
+    const FormatRow* row = FormatOfFile(file, &why);
     if (row == nullptr || (best != nullptr && row >= best)) continue;
     best = row;
     chosen = file;
@@ -107,8 +115,8 @@ Checkpoint ReadFolder(const fs::path& folder) {
   if (best == nullptr)
     Fail(ErrorCode::kNotFound,
          "{}: no model in this folder, want model.safetensors, model.bin, a "
-         ".pt, ggml or GGUF file",
-         folder.string());
+         ".pt, ggml or GGUF file{}{}",
+         folder.string(), why.empty() ? "" : "; ", why);
   return best->read(chosen);
 }
 

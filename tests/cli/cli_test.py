@@ -71,6 +71,14 @@ class Usage(Case):
             self.assertGreater(len(result.stdout), 10)
         self.assertIn(b"1 (greedy) for now", sotto("transcribe", "--help").stdout)
 
+    @unittest.skipUnless(os.path.exists("/dev/full"), "no /dev/full")
+    def test_what_stdout_does_not_take_is_told(self):
+        with open("/dev/full", "wb") as full:
+            for args in (["--help"], ["npu", "kernels"]):
+                result = subprocess.run([SOTTO, *args], stdout=full, timeout=60,
+                                        stderr=subprocess.PIPE)
+                self.fails(result, 1, "stdout")
+
     def test_nothing_given_is_usage(self):
         self.assertEqual(sotto().returncode, 2)
         self.fails(sotto("transcribe"), 2, "no files")
