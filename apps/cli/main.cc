@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // sotto: the command line. Results go to stdout, everything else to stderr.
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <new>
@@ -29,21 +30,32 @@ void PrintHelp() {
                "`sotto --version` the version.\n";
 }
 
+std::vector<std::string_view> CommandNames() {
+  std::vector<std::string_view> names;
+  for (const CommandRow& command : Commands()) names.push_back(command.name);
+  return names;
+}
+
 // A file without an ending that is not there, named almost as a command is.
 void CheckCommand(const std::string& word) {
   std::error_code ignored;
   if (word.find_first_of("./-") != std::string::npos ||
       std::filesystem::exists(word, ignored))
     return;
-  std::vector<std::string_view> names;
-  for (const CommandRow& command : Commands()) names.push_back(command.name);
+  const std::vector<std::string_view> names = CommandNames();
   if (!Closest(word, names).empty())
     Fail(ErrorCode::kBadInput, "no command or file '{}'{}", word,
          DidYouMean(word, names));
 }
 
 int Dispatch(std::vector<std::string> args) {
-  if (args.size() == 2 && args[0] == "help") args = {args[1], "--help"};
+  if (args.size() == 2 && args[0] == "help") {
+    const std::vector<std::string_view> names = CommandNames();
+    if (std::find(names.begin(), names.end(), args[1]) == names.end())
+      Fail(ErrorCode::kBadInput, "no command '{}'{}", args[1],
+           DidYouMean(args[1], names));
+    args = {args[1], "--help"};
+  }
   if (args.empty() || args[0] == "--help" || args[0] == "-h" ||
       args[0] == "help") {
     PrintHelp();

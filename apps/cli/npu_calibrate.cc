@@ -14,8 +14,34 @@
 #include "base/stop_signal.h"
 #include "engine/calibrate.h"
 #include "model/weights.h"
+#include "output/writer.h"
 
 namespace sotto::cli {
+
+namespace {
+
+// Fewer tell little of how large activations become.
+constexpr int kFewWindows = 10;
+
+std::filesystem::path OutputOf(const CalibrateRequest& request,
+                               const std::filesystem::path& weights) {
+  if (!request.out.empty()) return request.out;
+  return (std::filesystem::is_directory(weights) ? weights
+                                                 : weights.parent_path()) /
+         npu::kCalibrationFile;
+}
+
+// Window `number` of the file; false where it has ended before.
+bool ReadWindow(const std::filesystem::path& file, int number, int n_mels,
+                std::vector<float>* mel) {
+  AudioReader reader(file);
+  const MelSource sound(reader, n_mels);
+  if (sound.content_frames() <= int64_t{3000} * number) return false;
+  sound.Window(int64_t{3000} * number, *mel);
+  return true;
+}
+
+}  // namespace
 
 int Calibrate(const CalibrateRequest& request) {
   if (request.files.empty())
@@ -25,8 +51,10 @@ int Calibrate(const CalibrateRequest& request) {
     Fail(ErrorCode::kBadInput, "--windows is {}, want 1 or more",
          request.windows);
   bool all_done = true;
-  const auto files = ExpandFiles(request.files, &all_done);
+  auto files = ExpandFiles(request.files, &all_done);
   const auto store = WeightStore::Load(FindModel(request.model));
+  const std::filesystem::path out = OutputOf(request, store->path());
+  MakeOutputFolder(out.parent_path());  // not after minutes of work
   Calibrator calibrator(*store, UsableCores());
   const int n_mels = store->spec().n_mels;
   std::vector<float> mel(static_cast<size_t>(n_mels) * 3000);
@@ -36,12 +64,17 @@ int Calibrate(const CalibrateRequest& request) {
   // Round the files, a window from each, so that no speaker fills the table.
   for (int round = 0; calibrator.result().windows < request.windows; ++round) {
     const int before = calibrator.result().windows;
-    for (const auto& file : files) {
+    for (size_t i = 0; i < files.size(); ++i) {
       if (calibrator.result().windows >= request.windows) break;
-      AudioReader reader(file);
-      const MelSource sound(reader, n_mels);
-      if (sound.content_frames() <= int64_t{3000} * round) continue;
-      sound.Window(int64_t{3000} * round, mel);
+      try {
+        if (!ReadWindow(files[i], round, n_mels, &mel)) continue;
+      } catch (const Error& error) {
+        progress.Clear();
+        std::cerr << "sotto: " << error.what() << '\n';
+        all_done = false;
+        files.erase(files.begin() + static_cast<ptrdiff_t>(i--));
+        continue;
+      }
       if (!StopAsked()) calibrator.See(mel);
       // Half the windows would make other scales than were asked for.
       if (StopAsked())
@@ -64,16 +97,13 @@ int Calibrate(const CalibrateRequest& request) {
     rounding.Show(done, all);
   });
   rounding.Clear();
-  std::filesystem::path out = request.out;
-  if (out.empty()) {
-    const auto& weights = store->path();
-    out = (std::filesystem::is_directory(weights) ? weights
-                                                  : weights.parent_path()) /
-          npu::kCalibrationFile;
-  }
   calibrator.result().Save(out);
-  std::cout << fmt::format("{}: {} windows\n", out.string(),
-                           calibrator.result().windows);
+  const int windows = calibrator.result().windows;
+  std::cout << fmt::format("{}: {} {}\n", out.string(), windows,
+                           windows == 1 ? "window" : "windows");
+  if (windows < kFewWindows)
+    std::cerr << "warning: of little speech: int8 is as good as what it was "
+                 "calibrated on, want 40 windows of 30 s\n";
   return all_done ? kDone : kFailed;
 }
 

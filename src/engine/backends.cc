@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "engine/backends.h"
 
+#include <fmt/format.h>
+
+#include <utility>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "cpu/cpu_backend.h"
@@ -20,22 +24,34 @@ std::filesystem::path ScalesOf(const std::filesystem::path& weights) {
   return folder / npu::kCalibrationFile;
 }
 
-// Only int8 needs scales, so only int8 minds a file that is damaged.
-npu::NpuOptions OptionsFor(const Profile& profile,
-                           const std::filesystem::path& weights) {
+// Only int8 needs scales, so only int8 minds a file that is damaged. What is
+// wrong is told here, not as one reason of many why no backend takes the
+// encoder.
+npu::NpuOptions OptionsFor(const Profile& profile, const WeightStore& weights) {
   npu::NpuOptions options;
   if (profile.Of(Stage::kEncoder).precision != Precision::kInt8) return options;
-  const auto path = ScalesOf(weights);
+  const auto path = ScalesOf(weights.path());
+  const std::string command =
+      fmt::format("sotto npu calibrate --model '{}' FILE-OR-FOLDER...",
+                  weights.path().string());
   std::error_code ignored;
-  // Here, not as one reason of many why no backend takes the encoder.
   if (!std::filesystem::exists(path, ignored))
-    Fail(
-        ErrorCode::kNotFound,
-        "npu: int8 needs the model's scales and {} is not there; make it from "
-        "speech like yours: sotto npu calibrate --model '{}' FILE-OR-FOLDER...",
-        path.string(), weights.string());
+    Fail(ErrorCode::kNotFound,
+         "npu: int8 needs the model's scales and {} is not there; make it from "
+         "speech like yours: {}",
+         path.string(), command);
+  auto calibration = npu::Calibration::Load(path);
+  try {
+    const ModelSpec& spec = weights.spec();
+    calibration.Check({spec.n_mels, 2 * spec.n_audio_ctx, spec.n_audio_state,
+                       spec.n_audio_heads, spec.n_audio_ffn,
+                       spec.n_audio_layers});
+  } catch (const Error& error) {
+    Fail(ErrorCode::kBadInput, "{}: {}; make them for this model: {}",
+         path.string(), error.what(), command);
+  }
   options.calibration =
-      std::make_shared<const npu::Calibration>(npu::Calibration::Load(path));
+      std::make_shared<const npu::Calibration>(std::move(calibration));
   return options;
 }
 
@@ -63,8 +79,8 @@ bool IsDevice(std::string_view name) {
          name == "npu-array";
 }
 
-BackendSet MakeBackends(const Profile& profile,
-                        const std::filesystem::path& weights, ThreadPool& pool,
+BackendSet MakeBackends(const Profile& profile, const WeightStore& weights,
+                        ThreadPool& pool,
                         std::shared_ptr<const npu::EncoderRunner> runner) {
   BackendSet set;
   if (!IsDevice(profile.device))

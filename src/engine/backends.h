@@ -2,7 +2,6 @@
 // The list of backends in this build; the only place that names them.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,6 +9,7 @@
 
 #include "base/thread_pool.h"
 #include "compile/profile.h"
+#include "model/weights.h"
 #include "npu/encoder/runner.h"
 #include "runtime/backend.h"
 
@@ -32,13 +32,13 @@ struct BackendSet {
 inline constexpr std::string_view kDevices = "cpu, npu, npu-sim or npu-array";
 bool IsDevice(std::string_view name);
 
-// The backends that the profile's device wants, those that are there. `weights`
-// is where the model came from: files about it stand beside it. A device that
-// is not there is no error: `fallback` says so. Throws kUnsupported for an
-// unknown device.
-// `runner`: what runs the NPU's encoder; null: the device itself.
-BackendSet MakeBackends(const Profile& profile,
-                        const std::filesystem::path& weights, ThreadPool& pool,
+// The backends that the profile's device wants, those that are there. Beside
+// the weights' file stand files about the model, such as int8's scales. A
+// device that is not there is no error: `fallback` says so. Throws kUnsupported
+// for an unknown device. `runner`: what runs the NPU's encoder; null: the
+// device itself.
+BackendSet MakeBackends(const Profile& profile, const WeightStore& weights,
+                        ThreadPool& pool,
                         std::shared_ptr<const npu::EncoderRunner> runner = {});
 
 }  // namespace sotto

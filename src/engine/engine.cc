@@ -67,8 +67,7 @@ void Engine::Start(const EngineOptions& options) {
                       : profile_.threads > 0 ? profile_.threads
                                              : UsableCores();
   pool_ = std::make_unique<ThreadPool>(threads);
-  backends_ =
-      MakeBackends(profile_, weights_->path(), *pool_, options.npu_runner);
+  backends_ = MakeBackends(profile_, *weights_, *pool_, options.npu_runner);
   if (!backends_.fallback.empty()) {
     Log(LogLevel::kWarning, "{}; the encoder runs on the CPU",
         backends_.fallback);

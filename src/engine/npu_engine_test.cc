@@ -197,6 +197,18 @@ TEST(NpuEngine, DamagedScalesStopOnlyInt8) {
             "npu_bf16");
   EXPECT_THROW(Engine(folder, {.profile = "npu-int8", .device = "npu-sim"}),
                Error);
+  // Of another model.
+  npu::Calibration other;
+  other.See("stem.h", std::vector<float>(6, 1.0F), 6);
+  other.Save(folder / npu::kCalibrationFile);
+  try {
+    Engine wrong(folder, {.profile = "npu-int8", .device = "npu-sim"});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_THAT(error.what(), HasSubstr("site stem.h has 6 channels"));
+    EXPECT_THAT(error.what(), HasSubstr("sotto npu calibrate --model"));
+  }
 }
 
 }  // namespace

@@ -87,6 +87,7 @@ class Usage(Case):
         self.fails(sotto("transcirbe", JFK), 2, "did you mean 'transcribe'")
         self.fails(sotto("modles"), 2, "did you mean 'models'")
         self.assertIn(b"--quantize", self.said(sotto("help", "convert")))
+        self.fails(sotto("help", "convrt"), 2, "did you mean 'convert'")
 
     def test_names_of_other_tools(self):
         self.fails(sotto("-f", JFK), 2, "unknown output format")
@@ -396,6 +397,22 @@ class Transcribing(Case):
         write_wav(path, [0] * 32000)
         result = sotto("--model", TINY, path)
         self.assertEqual((result.returncode, result.stdout), (0, b""))
+
+    def test_calibration_leaves_bad_files_out(self):
+        (self.tmp / "text.wav").write_text("this is no sound\n" * 20)
+        scales = self.tmp / "out/scales"
+        result = sotto("npu", "calibrate", "--model", TINY, "--out", scales,
+                       self.tmp / "text.wav", JFK)
+        error = result.stderr.decode().splitlines()
+        self.assertEqual(result.returncode, 1, error)
+        self.assertEqual(len(error), 2, error)
+        self.assertIn("text.wav", error[0])
+        self.assertIn("little speech", error[1])
+        self.assertTrue(result.stdout.decode().endswith("scales: 1 window\n"))
+        self.assertIn("windows 1\n", scales.read_text())
+        (self.tmp / "file").write_text("no folder")
+        self.fails(sotto("npu", "calibrate", "--model", TINY, "--out",
+                         self.tmp / "file/scales", JFK), 2, "cannot make the folder")
 
     def test_eval(self):
         manifest = self.tmp / "m.tsv"
