@@ -191,7 +191,7 @@ void Attention16(Bench& bench) {
 }
 
 void FlashBlocks(Bench& bench) {
-  constexpr int kState = 16 * 72;
+  constexpr int kState = 16 * 76;
   KernelDesign scores{.elements = {1024, 1024, 16 * 16, kState},
                       .ints = {16, 16, 64, 0, 16}};
   bench.Run("flash_scores_bf16", scores);

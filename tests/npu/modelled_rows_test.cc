@@ -257,7 +257,7 @@ Design AttentionTileDesign(int32_t tile) {
   d.host_buffers = {{"in", 3 * matrix, false}, {"out", matrix, true}};
   d.Connect("in", At({0, 0}), {At(kCore, 1)}, 3 * matrix);
   d.Connect("out", At(kCore, 1), {At({0, 0})}, matrix);
-  d.buffers = {{"state", kCore, tile * 72 * 4, {}},
+  d.buffers = {{"state", kCore, tile * 76 * 4, {}},
                {"p", kCore, tile * tile * 2, {}}};
   CoreDesign& core = d.cores.emplace_back();
   core.tile = kCore;
@@ -294,7 +294,7 @@ TEST(NpuModelled, E6TheArrayRunsBothSizes) {
     }
     SimDevice device;
     LoadedDesign loaded(device, AttentionTileDesign(tile));
-    std::vector<float> state(static_cast<size_t>(tile) * 72);
+    std::vector<float> state(static_cast<size_t>(tile) * 76);
     Bytes p(static_cast<size_t>(tile) * tile * 2);
     Bytes want(matrix);
     const auto call = [](const char* name, std::vector<void*> pointers,

@@ -112,19 +112,19 @@ struct Moves {
 template <typename AddBlock>
 std::vector<double> Stream(const AddBlock& add_block, Moves* moves) {
   std::vector<double> out;
-  std::vector<float> state(kBlock * (8 + kWidth));
+  std::vector<float> state(kBlock * (12 + kWidth));
   Bf16s p(kBlock * kBlock);
   for (const int block : kQueryBlocks) {
     for (int b = 0; b < kBlocks; ++b) {
       const std::vector<float> before(state.begin(),
-                                      state.begin() + kBlock * 4);
+                                      state.begin() + kBlock * 8);
       add_block(block, b, state.data(), p.data());
-      // References are whole numbers, kept as such, of 4 rows in 16 lanes.
+      // References are whole numbers, kept as such, of 4 rows in 32 lanes.
       // Rows behind the last one do not count.
       const int valid = std::min(kBlock, kPositions - block * kBlock);
       for (int rows = 0; b > 0 && rows + 16 <= valid; rows += 16) {
         moves->moved +=
-            std::memcmp(&before[rows * 4], &state[rows * 4], 64 * 4) != 0;
+            std::memcmp(&before[rows * 8], &state[rows * 8], 128 * 4) != 0;
         ++moves->seen;
       }
     }

@@ -29,6 +29,7 @@ LoopCost operator+(LoopCost a, const LoopCost& b) {
   a.narrows += b.narrows;
   a.loads += b.loads;
   a.stores += b.stores;
+  a.scalar_ops += b.scalar_ops;
   a.scalar_loads += b.scalar_loads;
   return a;
 }
@@ -37,7 +38,8 @@ LoopCost Times(double n, LoopCost a) {
   for (double LoopCost::*field :
        {&LoopCost::vmac_int8, &LoopCost::vmac_bf16, &LoopCost::vmul_bf16,
         &LoopCost::vector_ops, &LoopCost::shuffles, &LoopCost::narrows,
-        &LoopCost::loads, &LoopCost::stores, &LoopCost::scalar_loads}) {
+        &LoopCost::loads, &LoopCost::stores, &LoopCost::scalar_ops,
+        &LoopCost::scalar_loads}) {
     out.*field *= n;
   }
   return out;
@@ -170,118 +172,149 @@ Costs FinishBf16(double m, double n, int mode) {
   return {Loop(m * n / 16, "add and narrow", body), columns};
 }
 
-// Tiles of 16 rows and 16 keys. What follows a tile's products, eight vectors
-// of 32 scores: for bf16 two floats to numbers, zipped; the base (two
-// operations where it does not stand in an accumulator), narrow, maximum.
-Costs ScoresBf16(double tiles, double d) {
-  return {{.trips = tiles * d / 8,
-           .vmac_bf16 = 16,
-           .shuffles = 4,
+// flash.cc and flash_values.cc: slots as for finish_i8, so maxima, shuffles and
+// ands go beside multiplies, sums of accumulators do not, and whatever is
+// narrowed or stored takes the store's slot.
+//
+// What has a shape: 16 rows by 8 keys, `blocks` of them. Of bf16 behind the
+// products eight halves to numbers (VADD.F), four bases (VADD); int8's bases
+// come as its first products' sums, free of charge but for their loads. Then
+// narrow, for bf16 a shuffle, maximum, store.
+//
+// Slots of a trip where d is known, so that the loop is one over blocks:
+//          vector            load                       move        store
+//   bf16   64 + 8 + 4 = 76   8 (8 + 4) + 16 = 112 / 2   16 + 4 + 4  4 + 8
+//   int8   32                8 (4 + 2) + 16 = 64 / 2    16 + 4      4 + 8
+// Accumulators: 4 with products, 4 with bases, for bf16 half of one for 1.5
+// 2^15. Entered once a pass over all rows: what the first block waits for and
+// the last one leaves behind is `edge`.
+struct ScoresShape {
+  LoopCost products;  // of eight of d
+  LoopCost rest;      // behind them, with the bases' loads
+  double edge;
+};
+ScoresShape ScoresOfBf16() {
+  return {{.vmac_bf16 = 8, .shuffles = 2, .loads = 12, .accumulators = 8},
+          {.vector_ops = 8 + 4,
+           .shuffles = 4 + 4,
+           .narrows = 4,
            .loads = 16,
-           .accumulators = 16,
-           .what = "Q times K"},
-          {.trips = tiles,
-           .vector_ops = 8 * 5,
-           .shuffles = 8 * 2 + 4 * 2,
-           .narrows = 8,
-           .loads = 8,
-           .stores = 16,
-           .scalar_ops = 4,
-           .what = "scores and their maximum"},
-          Edge(tiles, kBf16Edge)};
+           .stores = 8,
+           .scalar_ops = 6},
+          7 + 2 + 6 + 6 + 2 * kStep + 2 + 1};
 }
-Costs ScoresI8(double tiles, double d) {
-  return {{.trips = tiles * d / 8,
-           .vmac_int8 = 8,
-           .shuffles = 4,
-           .loads = 8,
-           .accumulators = 8,
-           .what = "Q times K"},
-          {.trips = tiles,
-           .vector_ops = 8 * 2,
-           .shuffles = 4 * 2,
-           .narrows = 8,
-           .loads = 8,
-           .stores = 16,
-           .scalar_ops = 4,
-           .what = "scores and their maximum"},
-          Edge(tiles, kInt8Edge)};
+ScoresShape ScoresOfInt8() {
+  return {
+      {.vmac_int8 = 4, .shuffles = 2, .loads = 6, .accumulators = 4},
+      {.shuffles = 4, .narrows = 4, .loads = 16, .stores = 8, .scalar_ops = 6},
+      7 + 2 * 2 + 2 * kStep + 2 + 1};
+}
+// `entries`: how often the loop over blocks is begun.
+Costs Scores(const ScoresShape& shape, double blocks, double entries, double d,
+             bool known) {
+  if (known) {
+    LoopCost whole = Times(d / 8, shape.products) + shape.rest;
+    whole.trips = blocks;
+    whole.what = "scores and their maximum";
+    return {whole, Edge(entries, shape.edge)};
+  }
+  LoopCost products = shape.products;
+  products.trips = blocks * d / 8;
+  products.what = "Q times K";
+  LoopCost rest = shape.rest;
+  rest.trips = blocks;
+  rest.what = "scores and their maximum";
+  return {products, rest, Edge(blocks, shape.edge)};
 }
 
-// `scores` of the tiles that are given.
-Costs FlashScores(Ints ints, Costs (*scores)(double tiles, double d)) {
-  const double rows = ints[0];
-  const double keys = ints[1];
-  const double d = ints[2];
-  const bool first = ints[3] == 0;
-  // The first block sets every reference, by a pass of its own. Later ones move
-  // hardly any (docs/npu-kernels.md); those take two passes more.
-  const double passes = first ? 2.0 : 1.0 + 2 * kFlashMoveShare;
-  Costs costs = scores(passes * rows / 16 * keys / 16, d);
-  if (ints[4] < (ints[3] + 1) * ints[1])
-    costs.push_back(Loop(passes * rows / 4 * keys / 8, "keys behind the end",
-                         {.vector_ops = 3,
-                          .shuffles = 1,
-                          .loads = 2,
-                          .stores = 2,
-                          .scalar_ops = 4}));
+// 2^score of 32: an and, three products of 16 bits, two ways out of an
+// accumulator, a product with ones for the sum of its row. A row's blocks are
+// one trip where they are known.
+Costs ProbabilitiesOf(double rows, double keys, bool known) {
+  LoopCost one{.vmac_bf16 = 1,
+               .vmul_bf16 = 3,
+               .shuffles = 1,
+               .narrows = 2,
+               .loads = 2,
+               .stores = 2};
+  constexpr LoopCost kSums{.loads = 2, .stores = 2};
+  // Five of the six wait for each other.
+  constexpr double kChain = 2 * 5 + 2 * 2 + 1;
+  if (!known) {
+    LoopCost sums = kSums;
+    sums.chain = kBf16Edge + kChain;
+    one = Loop(rows / 4 * keys / 8, "probabilities", one);
+    sums.trips = rows / 4;
+    sums.what = "sums in and out";
+    return {one, sums};
+  }
+  LoopCost row = Times(keys / 8, one) + kSums;
+  row.trips = rows / 4;
+  row.what = "probabilities and their sums";
+  return {row, Edge(1, kChain)};
+}
+
+struct FlashShape {
+  double rows, keys, d;
+  int block, valid;
+  bool known;  // all but block and valid
+};
+Costs FlashScores(const FlashShape& s, const ScoresShape& shape) {
+  const bool first = s.block == 0;
+  const double blocks = s.rows / 16 * s.keys / 8;
+  // The first block sets every reference by a pass of its own, of 16 keys and
+  // 16 rows at a time. Later ones move hardly any (docs/npu-kernels.md); those
+  // take two passes more.
+  const double moved = first ? 1.0 : kFlashMoveShare * s.rows / 16;
+  const double whole = first ? s.rows / 16 * 2 : moved * blocks;
+  const double passes = first ? 1.0 : 1.0 + moved;
+  Costs costs = Scores(shape, passes * blocks + whole,
+                       passes + moved * s.rows / 16, s.d, s.known);
+  if (s.valid < (s.block + 1) * s.keys)
+    costs.push_back(
+        Loop((passes + moved) * s.rows / 4 * s.keys / 8, "keys behind the end",
+             {.vector_ops = 3, .shuffles = 1, .loads = 2, .stores = 2}));
   // The maximum of the lanes' maxima, compare; two branches.
-  costs.push_back({.trips = rows / 16 * passes,
+  costs.push_back({.trips = passes,
                    .vector_ops = 4,
                    .scalar_ops = 4,
                    .branches = 2,
                    .chain = 7 + 4 * 2 + 4 + 6,
                    .what = "reference"});
-  const double moved = (first ? 1.0 : kFlashMoveShare) * rows / 4;
   // Fold a maximum over eight lanes; base, compare, the power of two.
   LoopCost fold =
-      Loop(moved, "new reference",
-           {.vector_ops = 13, .shuffles = 7, .loads = 2, .stores = 2});
+      Loop(moved * s.rows / 4, "new reference",
+           {.vector_ops = 13, .shuffles = 10, .loads = 4, .stores = 4});
   fold.branches = 1;
   fold.chain = 7 + 8 * 2 + 12;
   costs.push_back(fold);
   if (!first)
-    costs.push_back(Loop(moved * (d / 4 + 1), "rescale",
+    costs.push_back(Loop(moved * s.rows / 4 * (s.d / 4 + 1), "rescale",
                          {.vector_ops = 5, .loads = 2, .stores = 2}));
-  // Of 32: the fraction, three products of 16 bits, two ways out of an
-  // accumulator; five of the six wait for each other.
-  costs.push_back(Loop(rows * keys / 32, "probabilities",
-                       {.vmul_bf16 = 3,
-                        .vector_ops = 1,
-                        .narrows = 2,
-                        .loads = 2,
-                        .stores = 2}));
-  costs.push_back(Edge(1, 2 * 5 + 2 * 2 + 1));
+  for (const LoopCost& loop : ProbabilitiesOf(s.rows, s.keys, s.known))
+    costs.push_back(loop);
   return costs;
 }
 
-Costs FlashValues(Ints ints) {
-  const double rows = ints[0];
-  const double keys = ints[1];
-  const double d = ints[2];
-  const double tiles = rows / 16 * d / 16;
-  return {
-      {.trips = rows / 16 * keys / 8,
-       .vmac_bf16 = 4,
-       .loads = 8,
-       .accumulators = 4,
-       .what = "sum of probabilities"},
-      {.trips = rows / 16, .loads = 8, .stores = 8, .what = "sums in and out"},
-      {.trips = tiles * (keys / 8 - 1),
-       .vmac_bf16 = 16,
-       .shuffles = 4,
-       .loads = 16,
-       .accumulators = 16,
-       .what = "probabilities times V"},
-      // In the stretch of the last products.
-      {.trips = tiles,
-       .vmac_bf16 = 16,
-       .shuffles = 4,
-       .loads = 16 + 32,
-       .stores = 32,
-       .accumulators = 16,
-       .what = "output in and out"},
-      Edge(tiles + rows / 16, kBf16Edge)};
+// 16 rows by 8 columns of the output. Where keys are known the loop is one over
+// these: 64 multiplies (vector), 8 (8 + 4) + 16 loads, 16 stores, 16 shuffles a
+// trip; 4 accumulators in use, 4 to come.
+Costs FlashValues(double rows, double keys, double d, bool known) {
+  const double blocks = rows / 16 * d / 8;
+  LoopCost products{
+      .vmac_bf16 = 8, .shuffles = 2, .loads = 12, .accumulators = 8};
+  LoopCost sums{.loads = 16, .stores = 16, .scalar_ops = 6};
+  if (known) {
+    LoopCost whole = Times(keys / 8, products) + sums;
+    whole.trips = blocks;
+    whole.what = "probabilities times V, output in and out";
+    return {whole, Edge(1, 2 * 16)};
+  }
+  products.trips = blocks * keys / 8;
+  products.what = "probabilities times V";
+  sums.trips = blocks;
+  sums.what = "output in and out";
+  return {products, sums, Edge(blocks, kBf16Edge)};
 }
 
 Costs FlashFinish(Ints ints, const LoopCost& out) {
@@ -395,6 +428,36 @@ Costs CostGemmBf16(Ints ints) {
            .what = "sums in and out"},
           Edge(tiles, kBf16Edge)};
 }
+
+// gemm_tile.cc, a block of sums a trip: 64 cycles of nothing but multiplies, in
+// whose shadow the block before goes and the block after comes. The first one
+// comes and the last one goes by themselves. Slots of a trip:
+//              vector   load                     store   accumulators
+//   int8       64       16 (2 + 4), sums 16      16      4 in use, 4 to come
+//   int16      64       16 (2 + 2), sums 16      16      4, 4
+//   bf16       64       8 (4 + 8), sums 16       16      8 halves, 8
+// Sums come by one of both load ports (VLDA of an accumulator), operands by
+// either. int32 of a block: 2 x 2 of 4 x 8, f32: 2 x 4 of 4 x 4.
+namespace {
+Costs GemmTile(LoopCost products) {
+  constexpr double kSums = 16;  // loads or stores
+  products.trips = 32;
+  products.loads += kSums;
+  products.stores = kSums;
+  products.what = "a block's products, sums in and out";
+  return {products, Edge(1, 2 * kSums)};
+}
+}  // namespace
+Costs CostGemmTileI8(Ints) {
+  return GemmTile({.vmac_int8 = 64, .loads = 16 * 6, .accumulators = 4});
+}
+Costs CostGemmTileI16I8(Ints) {
+  return GemmTile({.vmac_int16 = 64, .loads = 16 * 4, .accumulators = 4});
+}
+Costs CostGemmTileBf16(Ints) {
+  return GemmTile({.vmac_bf16 = 64, .loads = 8 * 12, .accumulators = 8});
+}
+
 Costs CostFinishI8(Ints ints) {
   const double rows = ints[0] / 4.0;
   const double columns = ints[1] / 8.0;
@@ -427,9 +490,35 @@ Costs CostMatmulBf16(Ints) {
   return costs;
 }
 
-Costs CostFlashScoresBf16(Ints ints) { return FlashScores(ints, ScoresBf16); }
-Costs CostFlashScoresI8(Ints ints) { return FlashScores(ints, ScoresI8); }
-Costs CostFlashValues(Ints ints) { return FlashValues(ints); }
+namespace {
+FlashShape ShapeOf(Ints ints) {
+  return {double(ints[0]), double(ints[1]), double(ints[2]),
+          ints[3],         ints[4],         false};
+}
+constexpr FlashShape kFlashTile{64, 64, 64, 0, 0, true};
+FlashShape TileOf(Ints ints) {
+  FlashShape shape = kFlashTile;
+  shape.block = ints[0];
+  shape.valid = ints[1];
+  return shape;
+}
+}  // namespace
+Costs CostFlashScoresBf16(Ints ints) {
+  return FlashScores(ShapeOf(ints), ScoresOfBf16());
+}
+Costs CostFlashScoresI8(Ints ints) {
+  return FlashScores(ShapeOf(ints), ScoresOfInt8());
+}
+Costs CostFlashTileScoresBf16(Ints ints) {
+  return FlashScores(TileOf(ints), ScoresOfBf16());
+}
+Costs CostFlashTileScoresI8(Ints ints) {
+  return FlashScores(TileOf(ints), ScoresOfInt8());
+}
+Costs CostFlashValues(Ints ints) {
+  return FlashValues(ints[0], ints[1], ints[2], false);
+}
+Costs CostFlashTileValues(Ints) { return FlashValues(64, 64, 64, true); }
 Costs CostFlashFinish(Ints ints) { return FlashFinish(ints, kStoreBf16); }
 Costs CostFlashFinishI16(Ints ints) {
   return FlashFinish(ints, kToInt8 + LoopCost{.stores = 1});

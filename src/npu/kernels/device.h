@@ -89,8 +89,14 @@ void gemm_i16_i8(const int16_t* a, const int8_t* w, int32_t* acc, int32_t m,
                  int32_t k, int32_t n, int32_t step);
 void gemm_bf16(const Bf16* a, const Bf16* w, float* acc, int32_t m, int32_t k,
                int32_t n, int32_t step);
-// By `mode`: finish_i8's `out` is int8 where it says so, and its sums are
-// spent. `residual` may be `out` itself.
+// gemm_tile.cc. 64 x 64 of sums; 64 of K, of gemm_tile_i8 128: gemm_* of that
+// shape, in less time.
+void gemm_tile_i8(const int8_t* a, const int8_t* w, int32_t* acc, int32_t step);
+void gemm_tile_i16_i8(const int16_t* a, const int8_t* w, int32_t* acc,
+                      int32_t step);
+void gemm_tile_bf16(const Bf16* a, const Bf16* w, float* acc, int32_t step);
+// gemm.cc. By `mode`: finish_i8's `out` is int8 where it says so, and its sums
+// are spent. `residual` may be `out` itself.
 void finish_i8(int32_t* acc, const sotto::npu::FinishColumn* params,
                const Bf16* residual, Bf16* out, int32_t m, int32_t n,
                int32_t mode);
@@ -107,6 +113,14 @@ void flash_scores_i8(const int8_t* q, const int8_t* k, Bf16* p, float* state,
                      int32_t valid, int32_t shift, int32_t q_width);
 void flash_values(const Bf16* p, const Bf16* v, float* state, int32_t rows,
                   int32_t keys, int32_t d, int32_t block);
+// The same of 64 rows, 64 keys and d of 64, in less time.
+void flash_tile_scores_bf16(const Bf16* q, const Bf16* k, Bf16* p, float* state,
+                            int32_t block, int32_t valid);
+void flash_tile_scores_i8(const int8_t* q, const int8_t* k, Bf16* p,
+                          float* state, int32_t block, int32_t valid,
+                          int32_t shift, int32_t q_width);
+void flash_tile_values(const Bf16* p, const Bf16* v, float* state,
+                       int32_t block);
 void flash_finish_bf16(const float* state, Bf16* out, int32_t rows, int32_t d);
 void flash_finish_i16(const float* state, int16_t* out, int32_t rows,
                       int32_t d);

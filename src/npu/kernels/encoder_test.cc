@@ -148,6 +148,37 @@ TEST(NpuKernels, GemmInt16ByInt8IsExactAtEveryVectorWidth) {
   vec::SetHostLevel(2);
 }
 
+// The kernels of one tile are the others of that shape, bit for bit, in sums
+// that they start and in sums that they find.
+TEST(NpuKernels, TileGemmsAreTheGemms) {
+  const auto check = [](const char* tile, const char* whole, int k,
+                        const auto& a, const auto& w, auto acc) {
+    auto want = acc;
+    for (int step : {0, 1}) {
+      for (int level = 0; level <= 2; ++level) {
+        vec::SetHostLevel(level);
+        auto got = acc;
+        want = acc;
+        Call(tile, {a.data(), w.data(), got.data()}, {step});
+        Call(whole, {a.data(), w.data(), want.data()}, {64, k, 64, step});
+        ASSERT_EQ(std::memcmp(got.data(), want.data(), 4 * got.size()), 0)
+            << tile << " step " << step << " level " << level;
+      }
+      acc = want;
+    }
+  };
+  const auto w = RandomInt8s(128 * 64, 200);
+  check("gemm_tile_i8", "gemm_i8", 128, RandomInt8s(64 * 128, 201), w,
+        std::vector<int32_t>(4096, 12345));
+  const WideGemm wide({64, 64, 64}, false, 202);
+  check("gemm_tile_i16_i8", "gemm_i16_i8", 64, wide.a, wide.w,
+        std::vector<int32_t>(4096, -9));
+  // Of what stood there before nothing may be left, not even a NaN.
+  check("gemm_tile_bf16", "gemm_bf16", 64, ToBf16s(RandomFloats(4096, 203)),
+        ToBf16s(RandomFloats(4096, 204)),
+        std::vector<float>(4096, std::nanf("")));
+}
+
 struct Bf16Gemm {
   std::vector<float> acc;  // 4x4 blocks
   std::vector<double> want, magnitude;
@@ -318,7 +349,7 @@ std::vector<double> FlashBf16(const Heads& h, int rows, int keys, int d,
     return ToBlocks(out, n, d);
   };
   const Bf16s q = bf16(h.q, rows), k = bf16(h.k, padded), v = bf16(h.v, padded);
-  std::vector<float> state(static_cast<size_t>(rows) * (8 + d));
+  std::vector<float> state(static_cast<size_t>(rows) * (12 + d));
   Bf16s p(static_cast<size_t>(rows) * block);
   for (int b = 0; b < padded / block; ++b) {
     const size_t at = static_cast<size_t>(b) * block * d;
@@ -393,7 +424,7 @@ TEST(NpuKernels, K5FlashInt8TakesAnyScaleOfScores) {
     h.v = FromBf16s(v);
     const auto qb = ToBlocks(q, rows, d), kb = ToBlocks(k, keys, d);
     const Bf16s vb = ToBlocks(v, keys, d);
-    std::vector<float> state(rows * (8 + d));
+    std::vector<float> state(rows * (12 + d));
     Bf16s p(rows * keys), out(rows * d);
     Call("flash_scores_i8", {qb.data(), kb.data(), p.data(), state.data()},
          {rows, keys, d, 0, keys, shift, d});
@@ -419,7 +450,7 @@ TEST(NpuKernels, K5FlashInt8EqualsExactAttentionOfItsQuantisedInputs) {
   const auto qb = ToBlocks(q, rows, d);
   const auto kb = ToBlocks(k, 320, d);
   const Bf16s vb = ToBlocks(v, 320, d);
-  std::vector<float> state(rows * (8 + d));
+  std::vector<float> state(rows * (12 + d));
   Bf16s p(rows * block);
   for (int b = 0; b < 5; ++b) {
     const size_t at = static_cast<size_t>(b) * block * d;
@@ -438,8 +469,8 @@ TEST(NpuKernels, K5FlashInt8EqualsExactAttentionOfItsQuantisedInputs) {
   // so that some are beyond the codes.
   for (const float scale : {32.0F, 1.0e4F}) {
     auto larger = state;
-    for (size_t i = static_cast<size_t>(rows) * 4; i < state.size(); ++i)
-      if ((i - rows * 4) % (16 + d * 4) >= 16) larger[i] *= scale;
+    for (size_t i = static_cast<size_t>(rows) * 8; i < state.size(); ++i)
+      if ((i - rows * 8) % (16 + d * 4) >= 16) larger[i] *= scale;
     std::vector<int16_t> codes(rows * d);
     Call("flash_finish_i16", {larger.data(), codes.data()}, {rows, d});
     int beyond = 0;
@@ -451,6 +482,44 @@ TEST(NpuKernels, K5FlashInt8EqualsExactAttentionOfItsQuantisedInputs) {
                   0.5 + scale * Bf16Step(value));
     }
     EXPECT_EQ(beyond > 0, scale > 1000);
+  }
+}
+
+// The kernels of one tile are the others of that shape, bit for bit: over keys
+// that end inside a block, references that move, Q that is half of a wide one.
+TEST(NpuKernels, K5FlashTilesAreFlash) {
+  constexpr int kKeys = 150, kWords = 64 * (12 + 64);
+  Heads h = RandomHeads(64, 192, 64, 1.0, 110);
+  for (int j = 0; j < 192; ++j) h.k[j * 64] = j * 6.0 - 300;
+  const auto bf16 = [](const std::vector<double>& x, int n) {
+    Bf16s out;
+    for (double value : x) out.push_back(NearestBf16(value));
+    return ToBlocks(out, n, 64);
+  };
+  const Bf16s q = bf16(h.q, 64), k = bf16(h.k, 192), v = bf16(h.v, 192);
+  const auto q8 = RandomInt8s(64 * 128, 111), k8 = RandomInt8s(192 * 64, 112);
+  for (const bool int8 : {false, true}) {
+    std::vector<float> want(kWords), got(kWords, std::nanf(""));
+    for (int b = 0; b < 3; ++b) {
+      Bf16s p(4096), tile_p(4096, 7);
+      const size_t at = static_cast<size_t>(b) * 4096;
+      if (int8) {
+        Call("flash_scores_i8", {&q8[256], &k8[at], p.data(), want.data()},
+             {64, 64, 64, b, kKeys, 8, 128});
+        Call("flash_tile_scores_i8",
+             {&q8[256], &k8[at], tile_p.data(), got.data()},
+             {b, kKeys, 8, 128});
+      } else {
+        Call("flash_scores_bf16", {q.data(), &k[at], p.data(), want.data()},
+             {64, 64, 64, b, kKeys});
+        Call("flash_tile_scores_bf16",
+             {q.data(), &k[at], tile_p.data(), got.data()}, {b, kKeys});
+      }
+      EXPECT_EQ(tile_p, p) << b;
+      Call("flash_values", {p.data(), &v[at], want.data()}, {64, 64, 64, b});
+      Call("flash_tile_values", {p.data(), &v[at], got.data()}, {b});
+      ASSERT_EQ(std::memcmp(got.data(), want.data(), 4 * kWords), 0) << b;
+    }
   }
 }
 

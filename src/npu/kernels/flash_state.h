@@ -2,9 +2,9 @@
 // What attention keeps of its rows between two blocks of keys; flash.cc says
 // how it works.
 //
-// state: base i32 [rows/4][16], then f32 [rows/4][1 + d/4][4][4], a row's sum
-// and its outputs; base and sum stand in four lanes each. rows * (8 + d) words.
-// Block 0 finds nothing there.
+// state: base i32 [rows/4][32], then f32 [rows/4][1 + d/4][4][4], a row's sum
+// and its outputs; a base stands in eight lanes, as the products with keys have
+// them, a sum in four. rows * (12 + d) words. Block 0 finds nothing there.
 #pragma once
 
 #include "npu/kernels/elementary.h"
@@ -36,6 +36,10 @@ SOTTO_INLINE Words RowMaximum(const Words& v) {
   return vec::transpose<4, 4>(vec::max(first, second));
 }
 
+SOTTO_INLINE Floats LoadUnless(bool first, const float* p) {
+  return first ? Float16(0.0F) : vec::load_v<16>(p);
+}
+
 // base: what is added to a row's sums so that, after a shift, they count in
 // steps from one above its reference: offset - (reference + 1) * 2^bits.
 struct FlashState {
@@ -45,7 +49,7 @@ struct FlashState {
 
   SOTTO_INLINE FlashState(float* state, int rows, int d_model)
       : base(reinterpret_cast<int32_t*>(state)),
-        sums(state + rows * 4),
+        sums(state + rows * 8),
         d(d_model) {}
 
   SOTTO_INLINE int Stride() const { return (d / 4 + 1) * 16; }
@@ -53,12 +57,12 @@ struct FlashState {
   SOTTO_INLINE float* Out(int block) const { return Sum(block) + 16; }
 
   SOTTO_INLINE Totals Base(int block) const {
-    const Words four = vec::load_v<16>(base + block * 16);
-    const auto [low, high] = vec::interleave_zip<4>(four, four);
-    return Totals(vec::concat(low, high));
+    return Totals(vec::load_v<32>(base + block * 32));
   }
   // Sets the reference of four rows, whose greatest scores, in whole numbers,
   // are `best`; but in the first block only where that is near kSlack above it.
+  // kHalves: 4 x 8 products are two blocks of 4 x 4, else one.
+  template <bool kHalves>
   SOTTO_INLINE void Move(int block, const Steps& best, int32_t offset, int bits,
                          bool first) const {
     const auto wide = Totals(best).to_vector<int32_t>();
@@ -68,18 +72,25 @@ struct FlashState {
     const Words top = vec::add(RowMaximum(vec::max(left, right)), Word16(2));
     const Words next = vec::sub(Word16(offset),
                                 vec::upshift(top, static_cast<unsigned>(bits)));
-    int32_t* at = base + block * 16;
-    if (first) {
-      vec::store_v(at, next);
-      return;
-    }
-    const Words old = vec::load_v<16>(at);
+    int32_t* at = base + block * 32;
+    if (first) return SetBase<kHalves>(at, next);
+    const Words half = vec::load_v<16>(at);
+    const Words old =
+        kHalves
+            ? half
+            : vec::interleave_unzip<4>(half, vec::load_v<16>(at + 16)).first;
     const Words now = vec::select(
         old, next, vec::lt(next, vec::sub(old, Word16(kSlack << bits))));
-    vec::store_v(at, now);
+    SetBase<kHalves>(at, now);
     const Words power =
         vec::downshift(vec::sub(now, old), static_cast<unsigned>(bits));
     Rescale(block, vec::upshift(vec::max(power, Word16(-126)), 23));
+  }
+  template <bool kHalves>
+  static SOTTO_INLINE void SetBase(int32_t* at, const Words& four) {
+    const auto [low, high] = vec::interleave_zip<4>(four, four);
+    vec::store_v(at, kHalves ? four : low);
+    vec::store_v(at + 16, kHalves ? four : high);
   }
   // Times a power of two: `exponent` is added to the floats' own.
   SOTTO_INLINE void Rescale(int block, const Words& exponent) const {

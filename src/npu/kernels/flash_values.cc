@@ -7,75 +7,73 @@
 namespace sotto::npu {
 namespace {
 
-SOTTO_INLINE Floats LoadUnless(bool first, const float* p) {
-  return first ? Float16(0.0F) : vec::load_v<16>(p);
-}
-
-// Adds 16 rows' probabilities to their sums: a product with ones.
-SOTTO_INLINE void AddSums(const bf16* p, const FlashState& state, int i,
-                          int key_blocks, bool first) {
+// 16 rows by 8 columns of the output: eight halves of accumulators.
+struct ValueBlock {
   using Mmul = vec::mmul<4, 8, 4, bf16, bf16>;
-  const auto ones = vec::broadcast<bf16, 32>(vec::ToBf16(1.0F));
-  Mmul c[4];
-  for (int r = 0; r < 4; ++r) c[r] = Mmul(LoadUnless(first, state.Sum(i + r)));
-  for (int l = 0; l < key_blocks; ++l)
-    for (int r = 0; r < 4; ++r)
-      c[r].mac(vec::load_v<32>(p + (r * key_blocks + l) * 32), ones);
-  for (int r = 0; r < 4; ++r)
-    vec::store_v(state.Sum(i + r), c[r].to_vector<float>());
-}
+  Mmul c[4][2];
 
-// 16 rows by 16 columns at a time: sixteen of the eighteen half accumulators.
-struct ValueTile {
-  using Mmul = vec::mmul<4, 8, 4, bf16, bf16>;
-  const bf16* p;  // of the rows
-  const bf16* v;  // of the columns
-  int key_blocks, d_blocks;
-  Mmul c[4][4];
-
-  // Products with keys 8 l to 8 l + 7; then, where it is the last, a block's
-  // sums go while the next block's are made.
-  template <bool kStore>
-  SOTTO_INLINE void Add(int l, float* out, int stride) {
-    vec::vector<bf16, 32> x[4];
+  SOTTO_INLINE void Load(const FlashState& state, int i, int j, bool first) {
     for (int r = 0; r < 4; ++r)
-      x[r] = vec::load_v<32>(p + (r * key_blocks + l) * 32);
-    for (int b = 0; b < 2; ++b) {
-      // Two blocks of 4 keys x 8 columns to two of 8 keys x 4 columns.
-      const bf16* at = v + (2 * l * d_blocks + b) * 32;
-      const auto [left, right] = vec::interleave_unzip<4>(
-          vec::load_v<32>(at), vec::load_v<32>(at + d_blocks * 32));
-      for (int r = 0; r < 4; ++r) {
-        c[r][2 * b].mac(x[r], left);
-        c[r][2 * b + 1].mac(x[r], right);
-        if constexpr (!kStore) continue;
-        float* to = out + r * stride + 2 * b * 16;
-        vec::store_v(to, c[r][2 * b].template to_vector<float>());
-        vec::store_v(to + 16, c[r][2 * b + 1].template to_vector<float>());
-      }
+      for (int b = 0; b < 2; ++b)
+        c[r][b] = Mmul(LoadUnless(first, state.Out(i + r) + (2 * j + b) * 16));
+  }
+  SOTTO_INLINE void Store(const FlashState& state, int i, int j) const {
+    for (int r = 0; r < 4; ++r)
+      for (int b = 0; b < 2; ++b)
+        vec::store_v(state.Out(i + r) + (2 * j + b) * 16,
+                     c[r][b].template to_vector<float>());
+  }
+  // p: of the rows, v: of the columns, eight keys.
+  SOTTO_INLINE void Multiply(const bf16* p, int p_step, const bf16* v,
+                             int v_step) {
+    // Two blocks of 4 keys x 8 columns to two of 8 keys x 4 columns.
+    const auto [left, right] = vec::interleave_unzip<4>(
+        vec::load_v<32>(v), vec::load_v<32>(v + v_step));
+    for (int r = 0; r < 4; ++r) {
+      const auto x = vec::load_v<32>(p + r * p_step);
+      c[r][0].mac(x, left);
+      c[r][1].mac(x, right);
     }
   }
 };
-SOTTO_INLINE void flash_values_body(const bf16* p, const bf16* v,
-                                    float* state_buffer, int rows, int keys,
-                                    int d, int block) {
+// kTile: all sizes, known when compiled, or 0. As in gemm_tile.cc a block's
+// sums come while the one before it is made, and go while the next one is.
+template <int kTile>
+SOTTO_INLINE void FlashValues(const bf16* SOTTO_RESTRICT p,
+                              const bf16* SOTTO_RESTRICT v,
+                              float* SOTTO_RESTRICT state_buffer, int rows,
+                              int keys, int d, int block) {
+  if (kTile > 0) rows = keys = d = kTile;
   const FlashState state(state_buffer, rows, d);
-  const int key_blocks = keys / 8;
-  for (int i = 0; i < rows / 4; i += 4) {
-    const bf16* p0 = p + i * key_blocks * 32;
-    AddSums(p0, state, i, key_blocks, block == 0);
-    for (int j = 0; j < d / 8; j += 2) {
-      float* out = state.Out(i) + 2 * j * 16;
-      ValueTile tile{p0, v + j * 32, key_blocks, d / 8, {}};
-      for (int r = 0; r < 4; ++r)
-        for (int b = 0; b < 4; ++b)
-          tile.c[r][b] = ValueTile::Mmul(
-              LoadUnless(block == 0, out + r * state.Stride() + b * 16));
-      for (int l = 0; l < key_blocks - 1; ++l)
-        tile.Add<false>(l, out, state.Stride());
-      tile.Add<true>(key_blocks - 1, out, state.Stride());
-    }
+  const bool first = block == 0;
+  const int columns = d / 8;
+  ValueBlock next;
+  next.Load(state, 0, 0, first);
+  int i = 0;
+  int j = 0;
+  for (int n = rows / 16 * columns; n > 0; --n) {
+    ValueBlock now = next;
+    SOTTO_UNROLL
+    for (int l = 0; l < keys / 8; ++l)
+      now.Multiply(p + (i * (keys / 8) + l) * 32, keys / 8 * 32,
+                   v + (2 * l * columns + j) * 32, columns * 32);
+    const bool end = j + 1 == columns;
+    const int next_i = end && n > 1 ? i + 4 : i;
+    const int next_j = end ? 0 : j + 1;
+    // Behind the end some block comes again, to nobody.
+    next.Load(state, next_i, next_j, first);
+    now.Store(state, i, j);
+    i = next_i;
+    j = next_j;
   }
+}
+SOTTO_INLINE void flash_values_body(const bf16* p, const bf16* v, float* state,
+                                    int rows, int keys, int d, int block) {
+  FlashValues<0>(p, v, state, rows, keys, d, block);
+}
+SOTTO_INLINE void flash_tile_values_body(const bf16* p, const bf16* v,
+                                         float* state, int block) {
+  FlashValues<64>(p, v, state, 64, 64, 64, block);
 }
 
 // The output divided by the sum, in blocks of 4x4: two are eight columns.
@@ -130,6 +128,10 @@ SOTTO_KERNEL(flash_values,
              (const vec::bf16* p, const vec::bf16* v, float* state,
               int32_t rows, int32_t keys, int32_t d, int32_t block),
              (p, v, state, rows, keys, d, block))
+SOTTO_KERNEL(flash_tile_values,
+             (const vec::bf16* p, const vec::bf16* v, float* state,
+              int32_t block),
+             (p, v, state, block))
 SOTTO_KERNEL(flash_finish_bf16,
              (const float* state, vec::bf16* out, int32_t rows, int32_t d),
              (state, out, rows, d))

@@ -34,10 +34,14 @@
 #define SOTTO_INLINE inline __attribute__((always_inline))
 // Behind a lambda's parameters.
 #define SOTTO_INLINE_LAMBDA __attribute__((always_inline))
+#define SOTTO_RESTRICT __restrict__
 
 #if defined(__AIE_ARCH__) || defined(__aie__)
 
 #include <aie_api/aie.hpp>
+
+// Before a loop whose trips are known and which is no loop on the core.
+#define SOTTO_UNROLL _Pragma("clang loop unroll(full)")
 
 namespace sotto::npu::vec {
 using namespace ::aie;
@@ -75,6 +79,8 @@ SOTTO_INLINE vector<T, 16> lookup(const T* table,
 #else
 
 #include "npu/kernels/vec_host.h"
+
+#define SOTTO_UNROLL
 
 #if defined(__x86_64__) && !defined(SOTTO_NPU_ONE_WIDTH)
 #define SOTTO_AVX2 __attribute__((target("avx2,fma,f16c,bmi2")))

@@ -120,7 +120,7 @@ Halves InTiles(const Head& head, int tile) {
   Halves out;
   for (int from = 0; from < head.queries; from += tile) {
     Halves q = Block(head.q, head.queries, from, tile), rows(q.size());
-    std::vector<float> state(static_cast<size_t>(tile) * 72);
+    std::vector<float> state(static_cast<size_t>(tile) * 76);
     Halves p(static_cast<size_t>(tile) * static_cast<size_t>(tile));
     for (int b = 0; b * tile < head.keys; ++b) {
       Halves k = Block(head.k, head.keys, b * tile, tile);
