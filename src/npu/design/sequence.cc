@@ -24,6 +24,7 @@ constexpr int64_t kMaxWrite = 1024;  // words of one block write
 // A DMA channel as the stream has driven it so far.
 struct Channel {
   struct Task {
+    size_t step = 0;  // of the sequence
     std::vector<int> descriptors;
     bool token = false;
   };
@@ -217,16 +218,21 @@ class Sequencer {
     while (true) {
       const int id = FreeDescriptor(step, end);
       if (id >= 0) return id;
-      bool waited = false;
-      for (auto& [key, channel] : channels_) {
-        // Only what gives back descriptors that this channel may use.
-        if (waited || std::get<0>(key) != tile ||
+      // The oldest task there is to wait for is the likeliest to be done; of
+      // those whose descriptors this channel may use.
+      const Key* oldest = nullptr;
+      for (const auto& [key, channel] : channels_) {
+        if (std::get<0>(key) != tile || channel.open.empty() ||
+            !channel.open.front().token ||
             (KindOf(tile) == TileKind::kMem &&
              std::get<2>(key) % 2 != end.channel % 2))
           continue;
-        waited = WaitForOldest(key, &channel);
+        if (oldest == nullptr ||
+            channel.open.front().step < channels_.at(*oldest).open.front().step)
+          oldest = &key;
       }
-      if (waited) continue;
+      if (oldest != nullptr && WaitForOldest(*oldest, &channels_.at(*oldest)))
+        continue;
       Refuse(draft_,
              fmt::format("{}: a task on {} finds no free buffer descriptor; "
                          "wait for one first",
@@ -260,7 +266,7 @@ class Sequencer {
     }
     Describe(step, end, &task);
     for (const Step& more : step.more) Describe(more, end, &task);
-    Channel::Task open{.token = task.token};
+    Channel::Task open{.step = index, .token = task.token};
     for (size_t i = 0; i < task.chain.size(); ++i) {
       const bool last = i + 1 == task.chain.size();
       task.chain[i].next = last ? -1 : task.chain[i + 1].id;

@@ -43,7 +43,7 @@ void Connect(Design* d) {
     }
     ConnectColumn(d, i,
                   {.weight_bytes = kSlotBytes,
-                   .weight_depth = 4,
+                   .weight_depth = 5,
                    .result_bytes = kSlotBytes});
   }
 }

@@ -25,8 +25,11 @@ inline constexpr int kArrayColumns = 4;
 inline constexpr int64_t kHeaderBytes = 2 * kSlotBytes;
 inline constexpr int64_t kControlBytes = 64;
 inline constexpr int64_t kFlagBytes = 64;  // of a block
-inline constexpr int64_t kBlockParams = 12 * kTile;
-inline constexpr int kHeaderBlocks = 4;  // whose parameters a header has
+inline constexpr int kHeaderBlocks = 6;    // whose parameters a header has
+// Parameters of a block: FinishColumn, or gamma and beta, or biases.
+constexpr int64_t BlockParams(EncoderPrecision precision) {
+  return (precision == EncoderPrecision::kInt8 ? 12 : 8) * kTile;
+}
 
 // What the header tells the cores; each is one i32.
 enum ControlWord : int {
@@ -35,9 +38,8 @@ enum ControlWord : int {
   kWideTrips,  // the same where the first operand is int16 beside int8
   kFinish,     // 1: epilogue of a product, as kMode says
   kMode,
-  kApply,  // 1: LayerNorm with the rows' sums
-  kApplyInt8,
-  kAttend,  // 1: attention
+  kApplyInt8,  // of LayerNorm's results
+  kAttend,     // 1: attention
   kKeyTiles,
   kValid,         // keys
   kInverseWidth,  // 1 / width, a float
@@ -47,7 +49,10 @@ enum ControlWord : int {
 // Flags of a block, each one i32: where its result's element is filled from.
 enum BlockFlag : int {
   kPick,        // 1: from its own of the four tiles that follow
-  kKept,        // 1: from the second tile that was kept when sums were taken
+  kPickBeside,  // 1: from its own of the four that follow its weights
+  kKept,        // 1: from the second tile that was kept when sums were taken,
+                // once that is normalised where it is
+  kApply,       // 1: LayerNorm with the rows' sums, of the result's element
   kStatsPairs,  // pairs of tiles of x whose rows' sums are taken first
 };
 
@@ -110,6 +115,9 @@ struct Phase {
   SlotMatrix a;       // of a product, x, or Q
   int k_tiles = 0;    // whole trips; of a norm whole pairs
   bool adds = false;  // `residual` is added
+  // It comes with the weights, four rows of a block's column, instead of with
+  // the operand, four columns of a row: that stream has less to carry.
+  bool beside = false;
   SlotMatrix residual;
   int mode = 0;
   int later_mode = 0;  // of blocks from `later` on
@@ -117,7 +125,10 @@ struct Phase {
   std::vector<Target> targets;
   int heads_from = 0;  // attention: of the four heads
   bool waits = true;   // for what the phase before it wrote
-  // Of one column: headers and tiles, as often as there are blocks of rows.
+  // Blocks of rows that one header serves: its blocks are told as often.
+  int together = 1;
+  // Of one column: headers and tiles, tiles as often as there are blocks of
+  // rows.
   int64_t weights = 0;  // offset of column 0
   int64_t weight_bytes = 0;
 

@@ -77,13 +77,40 @@ class Order {
       Wait((l_.row_blocks - 1 - m) * tasks_before_ + m * tasks_);
   }
 
-  // Once for each four tiles of rows; attention once.
+  // Once for each four tiles of rows; attention once. What was written before
+  // the phase before this one may be read too.
   void Weights(const Phase& p) {
     for (int c = 0; c < kColumns; ++c) {
       Step& step =
           In("w_in", c, ArrayBuffer::kWeights, p.weights + c * p.weight_bytes);
       step.words = p.weight_bytes / 4;
-      step.runs = p.kind == Phase::Kind::kAttention ? 1 : l_.row_blocks;
+      step.runs =
+          p.kind == Phase::Kind::kAttention ? 1 : l_.row_blocks / p.together;
+      if (p.beside) BesideWeights(p, c, &step);
+      // What follows the header again, for the blocks of rows that share it.
+      if (p.weight_bytes == kHeaderBytes) continue;
+      Step tiles = step;
+      tiles.offset += kHeaderBytes;
+      tiles.words -= kHeaderBytes / 4;
+      for (int m = 1; m < p.together; ++m) step.more.push_back(tiles);
+    }
+  }
+  // A block's weights, then its four tiles of residuals, and so on.
+  void BesideWeights(const Phase& p, int c, Step* first) const {
+    const int64_t words =
+        p.k_tiles / l_.element_tiles() * kSlotWords;  // of a block
+    Step weights = *first;
+    for (int block = 0; block < p.blocks(); ++block) {
+      Step& part = block == 0 ? *first : first->more.emplace_back(weights);
+      part.words = words + (block == 0 ? kHeaderBytes / 4 : 0);
+      weights.offset += 4 * part.words;
+      Step tiles;
+      tiles.buffer = NameOf(p.residual.buffer);
+      tiles.offset = p.residual.At(0, block * kArrayColumns + c);
+      const int64_t row = p.residual.columns * kSlotWords;
+      tiles.dims = {{kRun, 1}, {kSlotWords / kRun, kRun}, {kArrayRows, row}};
+      tiles.iteration = Every(l_.row_blocks, 4 * kArrayRows * row);
+      first->more.push_back(tiles);
     }
   }
 
@@ -218,10 +245,11 @@ class Order {
     return sends;
   }
 
+  static bool BesideOperand(const Phase& p) { return p.adds && !p.beside; }
   // Of the row of tiles that is added, as it lies in chunks.
   static std::vector<Step> Residuals(const Phase& p, int row) {
     std::vector<Step> pieces;
-    if (!p.adds) return pieces;
+    if (!BesideOperand(p)) return pieces;
     for (int c = 0; c < p.residual.columns; c += kChunkSlots)
       pieces.push_back(Linear(p.residual, row, c,
                               std::min(kChunkSlots, p.residual.columns - c)));
@@ -255,12 +283,12 @@ class Order {
     const std::vector<Send> operand = Once(staged.pieces);
     const size_t first = staged.pieces.size();
     for (const Step& piece : Residuals(p, row)) staged.pieces.push_back(piece);
-    if (p.adds)
+    if (BesideOperand(p))
       staged.from.push_back(Linear(p.residual, row, 0, p.residual.columns));
     constexpr int64_t kBlockBytes = kArrayColumns * kSlotBytes;
     if (staged.pieces.size() <= first + 1) {
       staged.rounds = {{operand, p.blocks()}};
-      if (p.adds)
+      if (BesideOperand(p))
         staged.rounds[0].sends.push_back({first, kBlockBytes, kBlockBytes});
       return staged;
     }
@@ -294,7 +322,7 @@ class Order {
         const Step piece = Pieces(p, m * kArrayRows + r)[i];
         Stage(r, {piece}, Once({piece}));
       }
-    for (int r = 0; p.adds && r < kArrayRows; ++r) {
+    for (int r = 0; BesideOperand(p) && r < kArrayRows; ++r) {
       const Step residual = Linear(p.residual, m * kArrayRows + r,
                                    block * kArrayColumns, kArrayColumns);
       Stage(r, {residual}, Once({residual}));
@@ -338,6 +366,10 @@ class Order {
       for (int r = 0; r < kArrayRows; ++r) {
         Step q = Operand(p.a, m * kArrayRows + r, kArrayColumns);
         q.offset = p.a.At(m * kArrayRows + r, p.heads_from);
+        // Two chunks in turn: more of Q ahead of its time would take DDR from
+        // the first keys.
+        if (p.waits && m > 0 && m % 2 == 0)
+          next_[r] = (next_[r] + kChunks - 2) % kChunks;
         Stage(r, {q}, Once({q}));
       }
       if (m == 0) {

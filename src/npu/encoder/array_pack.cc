@@ -96,7 +96,7 @@ class WeightPacker {
 
   void Header(const Phase& p, int c, int first, int n) {
     Control words{};
-    words[kBlocks] = n;
+    words[kBlocks] = n * p.together;
     words[kInverseWidth] =
         std::bit_cast<int32_t>(1.0F / static_cast<float>(l_.shape.width));
     switch (p.kind) {
@@ -108,7 +108,6 @@ class WeightPacker {
         break;
       case Phase::Kind::kNorm:
         words[kStatsSteps] = p.k_tiles;
-        words[kApply] = 1;
         words[kApplyInt8] = l_.int8() && p.what != What::kLast ? 1 : 0;
         break;
       case Phase::Kind::kAttention: {
@@ -128,18 +127,20 @@ class WeightPacker {
     for (int b = 0; b < kHeaderBlocks; ++b, blocks += kFlagBytes) {
       Control flags{};
       if (p.kind == Phase::Kind::kNorm) {
-        const int block = first + b;
+        const int block = (first + b) % p.blocks();
         flags[kStatsPairs] = block == 0 ? p.k_tiles / 2 : 0;
         flags[kKept] = block == 1 ? 1 : 0;
+        flags[kApply] = 1 - flags[kKept];
         flags[kPick] = block > 1 ? 1 : 0;
       }
-      if (p.adds) flags[kPick] = 1;
+      if (p.adds) flags[p.beside ? kPickBeside : kPick] = 1;
       std::memcpy(blocks, flags.data(), kFlagBytes);
     }
     const bool params =
         encoder_ != nullptr && p.kind != Phase::Kind::kAttention;
-    for (int b = 0; params && b < n; ++b)
-      Params(p, TileOf(p, first + b, c), blocks + b * kBlockParams);
+    for (int b = 0; params && b < n * p.together; ++b)
+      Params(p, TileOf(p, first + b % n, c),
+             blocks + b * BlockParams(l_.precision));
     at_ += kHeaderBytes;
   }
   void Params(const Phase& p, int tile, std::byte* to) const {

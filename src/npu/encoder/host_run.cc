@@ -185,20 +185,19 @@ void Run::Attention(const PackedLayer& layer) {
   pool_.ParallelFor(int64_t{shape_.heads} * rows, [&](int64_t task, int) {
     const int head = static_cast<int>(task) / rows;
     const int row = static_cast<int>(task) % rows;
-    alignas(64) float state[kTile * (8 + kTile)];
+    alignas(64) float state[kTile * (12 + kTile)];
     alignas(64) Half p[kTileElements];
     for (int block = 0; block < rows; ++block) {
       if (int8_)
-        flash_scores_i8(work_.q.As<int8_t>(head, row),
-                        work_.k.As<int8_t>(head, block), p, state, kTile, kTile,
-                        kTile, block, shape_.positions(),
-                        layer.shifts[static_cast<size_t>(head)], kTile);
+        flash_tile_scores_i8(work_.q.As<int8_t>(head, row),
+                             work_.k.As<int8_t>(head, block), p, state, block,
+                             shape_.positions(),
+                             layer.shifts[static_cast<size_t>(head)], kTile);
       else
-        flash_scores_bf16(work_.q.As<Half>(head, row),
-                          work_.k.As<Half>(head, block), p, state, kTile, kTile,
-                          kTile, block, shape_.positions());
-      flash_values(p, work_.v.As<Half>(head, block), state, kTile, kTile, kTile,
-                   block);
+        flash_tile_scores_bf16(work_.q.As<Half>(head, row),
+                               work_.k.As<Half>(head, block), p, state, block,
+                               shape_.positions());
+      flash_tile_values(p, work_.v.As<Half>(head, block), state, block);
     }
     if (int8_)
       // V stands in steps of what comes out already.
