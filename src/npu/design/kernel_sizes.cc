@@ -53,7 +53,7 @@ Elements FinishBf16(Ints i) {
   const int64_t all = Times(i[0], i[1]);
   return {all, i[1], all, all};
 }
-int64_t State(int32_t rows, int32_t d) { return Times(rows, 8 + d); }
+int64_t State(int32_t rows, int32_t d) { return Times(rows, 12 + d); }
 Elements ScoresBf16(Ints i) {
   return {Times(i[0], i[2]), Times(i[1], i[2]), Times(i[0], i[1]),
           State(i[0], i[2])};
@@ -63,6 +63,8 @@ Elements ScoresInt8(Ints i) {
   of[0] = Times(i[0], std::max(i[2], i[6]));
   return of;
 }
+// Q of a tile.
+Elements TileScoresInt8(Ints i) { return {Times(64, i[3])}; }
 Elements Values(Ints i) {
   return {Times(i[0], i[1]), Times(i[1], i[2]), State(i[0], i[2])};
 }
@@ -137,6 +139,9 @@ constexpr Row kTable[] = {
     {"gemm_i8", {kGemmM, kGemmK, kGemmN, kStep}, Product},
     {"gemm_i16_i8", {kGemmM, kGemmK, kGemmN, kStep}, Product},
     {"gemm_bf16", {kGemmM, kGemmK, kGemmN, kStep}, Product},
+    {"gemm_tile_i8", {kStep}},
+    {"gemm_tile_i16_i8", {kStep}},
+    {"gemm_tile_bf16", {kStep}},
     {"finish_i8", {kFinishM, kFinishN, kMode}, FinishInt8},
     {"finish_bf16", {kFinishM, kFinishN, kMode}, FinishBf16},
     {"flash_scores_bf16", {kRows, kKeys, kD, kBlock, kValid}, ScoresBf16},
@@ -145,6 +150,11 @@ constexpr Row kTable[] = {
       Count("width of q", 64, 16)},
      ScoresInt8},
     {"flash_values", {kRows, kKeys, kD, kBlock}, Values},
+    {"flash_tile_scores_bf16", {kBlock, kValid}},
+    {"flash_tile_scores_i8",
+     {kBlock, kValid, Shift(10, 8, 20), Count("width of q", 64, 64)},
+     TileScoresInt8},
+    {"flash_tile_values", {kBlock}},
     {"flash_finish_bf16", {kRows, kD}, FlashFinish},
     {"flash_finish_i16", {kRows, kD}, FlashFinish},
     {"layer_norm_bf16", {kNormRows, kWidth}, LayerNorm},
