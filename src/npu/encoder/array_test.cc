@@ -130,14 +130,16 @@ TEST_P(EncoderDesign, L9TwiceTheHostsBits) {
 
 TEST_P(EncoderDesign, L8OneLayerOfOddShapes) {
   // One tile of rows; one valid key in the last tile; heads that leave columns
-  // without work; widths that are no whole blocks; rows longer than L2.
+  // without work; widths that are no whole blocks; rows longer than L2; three
+  // blocks of rows.
   for (const EncoderShape& shape : {EncoderShape{8, 60, 128, 2, 192, 1},
                                     EncoderShape{80, 130, 128, 2, 64, 1},
                                     EncoderShape{8, 300, 128, 2, 5120, 1},
                                     EncoderShape{12, 770, 384, 6, 448, 1},
                                     EncoderShape{8, 140, 768, 12, 128, 1},
                                     EncoderShape{8, 140, 64, 1, 128, 1},
-                                    EncoderShape{8, 140, 320, 5, 128, 1}}) {
+                                    EncoderShape{8, 140, 320, 5, 128, 1},
+                                    EncoderShape{8, 1100, 128, 2, 128, 1}}) {
     const RandomEncoder random(shape, GetParam(), 3);
     Machine machine(random.e, {});
     const auto mel = RandomMel(shape, 4);

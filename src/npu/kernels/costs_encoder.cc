@@ -45,15 +45,19 @@ LoopCost Times(double n, LoopCost a) {
   return out;
 }
 
-// elementary.h, one vector each.
-constexpr LoopCost kSplitTwo{.vector_ops = 4};    // two narrow, widen, subtract
-constexpr LoopCost kSplitThree{.vector_ops = 7};  // three, two, two
+// elementary.h, one vector each, in the slots of llvm-aie's
+// AIE2GenFixupInstrInfo.td. Products and sums of floats are the vector's.
+// Narrowing to bf16 is the store's (VCONV.bf16.fp32), or part of it where it is
+// stored; widening the move's (VCONV.fp32.bf16), or part of a load; so are
+// ands, sums, minima and maxima of words and whatever goes from lane to lane.
+constexpr LoopCost kSplitTwo{.vector_ops = 1, .shuffles = 1, .narrows = 2};
+constexpr LoopCost kSplitThree{.vector_ops = 2, .shuffles = 2, .narrows = 3};
 constexpr LoopCost kMacTwo{.vmul_bf16 = 3};
 constexpr LoopCost kMacThree{.vmul_bf16 = 6, .vector_ops = 1};
 const LoopCost kMulTwo = Times(2, kSplitTwo) + kMacTwo;
 const LoopCost kMulThree = Times(2, kSplitThree) + kMacThree;
 // A product with a constant whose parts are at hand.
-const LoopCost kScaleTwo = LoopCost{.vector_ops = 4} + kMacTwo;
+const LoopCost kScaleTwo = kSplitTwo + kMacTwo;
 // Two clamps, round, subtract twice; two splits; products 2 + 3; shift, add.
 constexpr LoopCost kExp2{.vmul_bf16 = 5, .vector_ops = 5 + 8 + 1 + 2};
 // round, subtract twice, narrow twice, shift, add.
@@ -61,13 +65,13 @@ constexpr LoopCost kProbability{.vmul_bf16 = 2, .vector_ops = 7};
 const LoopCost kReciprocal =
     Times(4, kMulTwo) + Times(2, kMulThree) + LoopCost{.vector_ops = 4};
 const LoopCost kRoot = Times(10, kMulThree) + LoopCost{.vector_ops = 5};
-// Absolute, narrow, widen, shift, subtract, two clamps, the positive part; one
+// Absolute, widen, shift, subtract, two clamps, the positive part; narrow; one
 // product. The table stands once (the parallel lookup wants four copies), so
 // its 16 lanes go one by one: an index out, a load, a value in.
 constexpr LoopCost kGelu{
-    .vmul_bf16 = 1, .vector_ops = 8, .shuffles = 32, .scalar_loads = 16};
-// Two clamps, add, subtract, half of a pack.
-constexpr LoopCost kToInt8{.vector_ops = 4.5};
+    .vmul_bf16 = 1, .shuffles = 7 + 32, .narrows = 1, .scalar_loads = 16};
+// Two clamps, subtract; add; half of a pack.
+constexpr LoopCost kToInt8{.vector_ops = 1, .shuffles = 3, .narrows = 0.5};
 // Low and high bits as two floats: and, shift, two magic adds, two subtracts,
 // one add.
 constexpr LoopCost kIntToFloat{.vector_ops = 7};
@@ -163,8 +167,8 @@ Costs FinishBf16(double m, double n, int mode) {
   LoopCost body{.vector_ops = 1, .shuffles = 1, .loads = 2};  // bias, zip
   if ((mode & kFinishGelu) != 0) body = body + kGelu;
   if ((mode & kFinishResidual) != 0)
-    body = body + LoopCost{.vector_ops = 2, .loads = 1};
-  body = body + LoopCost{.vector_ops = 1, .stores = 1};
+    body = body + LoopCost{.vector_ops = 1, .loads = 1};
+  body = body + LoopCost{.stores = 1};
   body.scalar_ops = 1;  // a compare and branch a block: the mode
   LoopCost columns =
       Loop(n / 8, "a column's constants", LoopCost{.shuffles = 2, .loads = 2});
@@ -330,7 +334,7 @@ Costs FlashFinish(Ints ints, const LoopCost& out) {
                         kScaleTwo + LoopCost{.shuffles = 1, .loads = 2} + out)};
 }
 
-const LoopCost kStoreBf16{.vector_ops = 1, .stores = 1};
+const LoopCost kStoreBf16{.stores = 1};
 const LoopCost kStoreInt8 = kToInt8 + LoopCost{.stores = 0.5};
 
 // z = x / sigma - mean / sigma (3 products), split, times gamma plus beta.
