@@ -2,6 +2,7 @@
 # make demo   everything from nothing to the transcript of the JFK clip
 # make test   everything from nothing to all tests passed
 # make build  build/release/sotto
+# make install build, then into /usr/local, or DESTDIR/usr/local
 # make runner build/release/sotto-pte-runner, on the ExecuTorch wheel
 # make npu-acceptance   docs/npu-acceptance.md, out of the tests of its rows
 # make test-executorch   export to ExecuTorch, tested; downloads about 5 GB
@@ -98,7 +99,8 @@ bench-executorch: executorch-build
 	  "$$python" -W ignore bench_table.py
 
 install: build
-	@cmake --install $(RELEASE) $(if $(DESTDIR),--prefix $(DESTDIR)/usr/local,)
+	@ninja -C $(RELEASE) -j $(JOBS) sotto_installed | { grep -v 'no work to do' || true; }
+	@DESTDIR="$(DESTDIR)" cmake --install $(RELEASE)
 
 clean:
 	rm -rf build

@@ -53,6 +53,12 @@ foreach(pair man:sotto.1 bash:sotto.bash zsh:_sotto fish:sotto.fish)
   list(APPEND pages ${PROJECT_BINARY_DIR}/doc/${file})
 endforeach()
 add_custom_target(sotto_pages ALL DEPENDS ${pages})
+# What `make install` builds: all that is copied, and no tests.
+add_custom_target(sotto_installed)
+add_dependencies(sotto_installed sotto_cli sotto sotto_pages)
+if(TARGET sotto_cross_attn_ops)
+  add_dependencies(sotto_installed sotto_cross_attn_ops)
+endif()
 install(FILES ${PROJECT_BINARY_DIR}/doc/sotto.1
   DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${PROJECT_BINARY_DIR}/doc/sotto.bash

@@ -9,6 +9,21 @@ prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
 cmake --install "$build" --prefix "$prefix" >/dev/null
 
+# `make install` builds all that it copies; what wants ExecuTorch's wheel is
+# copied only where it has been built.
+inputs=$(for target in sotto_installed sotto_pages; do
+  ninja -C "$build" -t query "$target"
+  ninja -C "$build" -t inputs "$target"
+done)
+for file in $(cd "$prefix" && find bin lib* -type f ! -name '*.cmake' ! -name '*.pc' \
+    ! -name '*executorch*' ! -name '*pte*') share/man/man1/sotto.1; do
+  name=$(basename "$file")
+  grep -qE "(^|[/ ])$name\$" <<< "$inputs" || {
+    echo "install copies $file, which sotto_installed does not build" >&2
+    exit 1
+  }
+done
+
 cmake -S "$source/tests/install" -B "$prefix/outside" \
   -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
 cmake --build "$prefix/outside" >/dev/null
