@@ -76,8 +76,9 @@ TEST(Designs, LayerRunsOnTrialBuffers) {
   for (size_t i = 0; i < buffers.size(); ++i) {
     const HostBufferDesign& b = design.host_buffers[i];
     ASSERT_EQ(static_cast<int64_t>(buffers[i].size()), b.bytes);
-    EXPECT_EQ(
-        std::memcmp(buffers[i].data(), b.initial.data(), b.initial.size()), 0);
+    EXPECT_TRUE(std::equal(
+        b.initial.begin(), b.initial.end(), buffers[i].begin(),
+        [](uint8_t want, std::byte is) { return std::byte{want} == is; }));
   }
   SimOptions options;
   options.threads = 2;

@@ -34,6 +34,9 @@ void Fill(std::string_view type, std::span<std::byte> bytes,
       put(i, ToBF16(normal(random)).bits);
   } else if (type == "f32") {
     for (size_t i = 0; i + 4 <= bytes.size(); i += 4) put(i, normal(random));
+  } else if (type == "i16") {  // codes of 12 bits: sums stay inside int32
+    for (size_t i = 0; i + 2 <= bytes.size(); i += 2)
+      put(i, static_cast<int16_t>(static_cast<int>(random() % 4096) - 2048));
   } else if (type == "i32") {
     for (size_t i = 0; i + 4 <= bytes.size(); i += 4)
       put(i, static_cast<int32_t>(random() % 65536) - 32768);
