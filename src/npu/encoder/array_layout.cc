@@ -131,7 +131,7 @@ class Builder {
   // headers it would take 0.25 ms less (modelled), but hide less than 90 % of
   // what there is left to hide, which is row R10.
   int Together(const Phase& p) const {
-    if (!l_.int8() || p.later < p.blocks()) return 1;
+    if (!l_.int8()) return 1;
     int most = std::max(kHeaderBlocks / p.blocks(), 1);
     while (l_.row_blocks % most != 0) --most;
     return most;
@@ -171,7 +171,7 @@ class Builder {
     // V stays bf16.
     Product(What::kQKV, i, l_.normed, d, narrow,
             {To(l_.q, l_.head_blocks), ToKeys(0), ToKeys(1)}, nullptr,
-            l_.int8() ? 2 * l_.head_blocks : INT_MAX);
+            2 * l_.head_blocks);
     for (int h = 0; h < l_.head_blocks; ++h) {
       Phase& p = Add(Phase::Kind::kAttention, What::kAttention, i, l_.q,
                      {To(l_.attended, 1, h)});
@@ -215,8 +215,7 @@ int Phase::blocks() const {
 }
 
 int Phase::HeaderFrom(int first, int room) const {
-  const int end = first < later ? std::min(later, blocks()) : blocks();
-  return std::min(room, end - first);
+  return std::min(room, blocks() - first);
 }
 
 std::string Phase::Name() const {

@@ -36,8 +36,7 @@ enum ControlWord : int {
   kBlocks,     // blocks of this header
   kKTrips,     // pairs of elements of weights in a block
   kWideTrips,  // the same where the first operand is int16 beside int8
-  kFinish,     // 1: epilogue of a product, as kMode says
-  kMode,
+  kFinish,     // 1: epilogue of a product
   kApplyInt8,  // of LayerNorm's results
   kAttend,     // 1: attention
   kKeyTiles,
@@ -53,6 +52,7 @@ enum BlockFlag : int {
   kKept,        // 1: from the second tile that was kept when sums were taken,
                 // once that is normalised where it is
   kApply,       // 1: LayerNorm with the rows' sums, of the result's element
+  kMode,        // of the epilogue
   kStatsPairs,  // pairs of tiles of x whose rows' sums are taken first
 };
 

@@ -104,7 +104,6 @@ class WeightPacker {
         words[l_.Wide(p) ? kWideTrips : kKTrips] =
             p.k_tiles / (2 * l_.element_tiles());
         words[kFinish] = 1;
-        words[kMode] = first < p.later ? p.mode : p.later_mode;
         break;
       case Phase::Kind::kNorm:
         words[kStatsSteps] = p.k_tiles;
@@ -126,8 +125,9 @@ class WeightPacker {
     // Of all blocks that there is room for: attention's are more.
     for (int b = 0; b < kHeaderBlocks; ++b, blocks += kFlagBytes) {
       Control flags{};
+      const int block = (first + b) % p.blocks();
+      flags[kMode] = block < p.later ? p.mode : p.later_mode;
       if (p.kind == Phase::Kind::kNorm) {
-        const int block = (first + b) % p.blocks();
         flags[kStatsPairs] = block == 0 ? p.k_tiles / 2 : 0;
         flags[kKept] = block == 1 ? 1 : 0;
         flags[kApply] = 1 - flags[kKept];

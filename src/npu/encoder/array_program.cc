@@ -52,7 +52,7 @@ class Program {
     const char* finish = int8_ ? "finish_i8" : "finish_bf16";
     Add({LoopBy(Word(kFinish)),
          Call(finish, {Sums(), Params(), Element(c_), Element(c_),
-                       Constant(kTile), Constant(kTile), Word(kMode)}),
+                       Constant(kTile), Constant(kTile), Flag(kMode)}),
          EndLoop(), LoopBy(Flag(kApply)), Apply(Element(c_)), EndLoop()});
     Attend();
     // The next block's flags and parameters take the place of this one's.
