@@ -178,7 +178,7 @@ class NpuAttention : public testing::Test {
     const double share =
         static_cast<double>(moves.moved) / static_cast<double>(moves.seen);
     RecordProperty("move_share", std::to_string(share));
-    // costs_encoder.cc, kFlashMoveShare.
+    // costs_flash.cc, kFlashMoveShare.
     EXPECT_LE(share, 0.001);
   }
 

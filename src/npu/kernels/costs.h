@@ -52,7 +52,7 @@ Costs CostGeluScalar(Ints);
 Costs CostMatmulBf16Scalar(Ints);
 Costs CostMatmulBf16Vector(Ints);
 
-// costs_encoder.cc
+// costs_gemm.cc
 Costs CostGemmI8(Ints ints);
 Costs CostGemmI16I8(Ints ints);
 Costs CostGemmBf16(Ints ints);
@@ -62,6 +62,8 @@ Costs CostGemmTileBf16(Ints);
 Costs CostFinishI8(Ints ints);
 Costs CostFinishBf16(Ints ints);
 Costs CostMatmulBf16(Ints);
+
+// costs_flash.cc
 Costs CostFlashScoresBf16(Ints ints);
 Costs CostFlashScoresI8(Ints ints);
 Costs CostFlashTileScoresBf16(Ints ints);
@@ -70,6 +72,8 @@ Costs CostFlashValues(Ints ints);
 Costs CostFlashTileValues(Ints);
 Costs CostFlashFinish(Ints ints);
 Costs CostFlashFinishI16(Ints ints);
+
+// costs_rows.cc
 Costs CostLayerNormBf16(Ints ints);
 Costs CostLayerNormToI8(Ints ints);
 Costs CostLayerNormStats(Ints ints);

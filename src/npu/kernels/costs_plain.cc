@@ -1,18 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Costs of the small vector kernels: hardware loops, software-pipelined.
-#include "npu/kernels/costs.h"
+#include "npu/kernels/costs_loops.h"
 
 namespace sotto::npu {
-namespace {
-
-LoopCost Loop(double trips, std::string_view what, LoopCost body) {
-  body.trips = trips;
-  body.what = what;
-  body.accumulators = 4;
-  return body;
-}
-
-}  // namespace
 
 Costs CostPassthrough(Ints ints) {
   // 64 bytes a trip: two loads and two stores of 256 bits.

@@ -15,7 +15,7 @@
 // work. rows of 16, keys of 16, d of 16. flash_tile_* are the same for 64 rows,
 // 64 keys and d of 64, bit for bit: loops over l have no end to wait for there,
 // so the loop over blocks is the innermost one and is software-pipelined
-// (costs_encoder.cc has the slots).
+// (costs_flash.cc has the slots).
 //
 // state: flash_state.h.
 // p: [rows/4][keys/8][4][8], first the scores as 16-bit numbers, then in their

@@ -8,7 +8,7 @@
 // the one after it comes. Four accumulators for either: a multiply may read
 // another accumulator than it writes (VMAC dst, acc, ..., llvm-aie), so a
 // block's first products take what has come and free its registers.
-// costs_encoder.cc has the slots.
+// costs_gemm.cc has the slots.
 #include "npu/kernels/device.h"
 #include "npu/kernels/elementary.h"
 
