@@ -59,7 +59,7 @@ SOTTO_INLINE V RoundingAddend(rounding_mode mode, V half, V negative,
     case rounding_mode::floor:
       return half - half;
     case rounding_mode::ceil:
-      return half + half - 1;
+      return half - 1 + half;  // in this order it fits where half is 2^30
     case rounding_mode::positive_inf:
       return half;
     case rounding_mode::negative_inf:
@@ -78,6 +78,28 @@ SOTTO_INLINE V RoundingAddend(rounding_mode mode, V half, V negative,
 
 template <typename T, unsigned N>
 using NativeVector __attribute__((vector_size(N * sizeof(T)))) = T;
+
+// Sums and products of integer lanes wrap as the core's do: as unsigned lanes
+// they may. Floats stay what they are.
+template <typename V>
+SOTTO_INLINE auto Wrapped(V v) {
+  using Lane = std::remove_cvref_t<decltype(v[0])>;
+  if constexpr (std::is_integral_v<Lane>) {
+    return __builtin_convertvector(
+        v, NativeVector<std::make_unsigned_t<Lane>, sizeof(V) / sizeof(Lane)>);
+  } else {
+    return v;
+  }
+}
+// acc + a * b and acc - a * b, of lanes as wide as the accumulator's.
+template <typename V>
+SOTTO_INLINE V WrappedMac(V acc, V a, V b) {
+  return __builtin_convertvector(Wrapped(acc) + Wrapped(a) * Wrapped(b), V);
+}
+template <typename V>
+SOTTO_INLINE V WrappedMsc(V acc, V a, V b) {
+  return __builtin_convertvector(Wrapped(acc) - Wrapped(a) * Wrapped(b), V);
+}
 
 template <typename T>
 struct LaneOf {

@@ -107,17 +107,18 @@ class mmul {
     x.native = Spread<SpreadColumn<K, N, Column>>(a.native, kLanes);
     vector<TB, size_C> y;
     y.native = Spread<RepeatRow<N, Column>>(b.native, kLanes);
-    if constexpr (std::is_same_v<Tag, accfloat>) {
-      native_ = native_ + Widen<Tag>(x) * Widen<Tag>(y);
-    } else if constexpr (sizeof(TA) == 1 && sizeof(TB) == 1) {
+    if constexpr (sizeof(TA) == 1 && sizeof(TB) == 1) {
       // A product of two bytes fits 16 bits, also (-128) * (-128).
       using Short = NativeVector<int16_t, size_C>;
-      native_ +=
+      using Wide = NativeVector<Lane, size_C>;
+      const auto product =
           __builtin_convertvector(__builtin_convertvector(x.native, Short) *
                                       __builtin_convertvector(y.native, Short),
-                                  NativeVector<Lane, size_C>);
+                                  Wide);
+      native_ =
+          __builtin_convertvector(Wrapped(native_) + Wrapped(product), Wide);
     } else {
-      native_ += Widen<Tag>(x) * Widen<Tag>(y);
+      native_ = WrappedMac(native_, Widen<Tag>(x), Widen<Tag>(y));
     }
   }
   void MacAligned(const vector<TA, size_A>& a, const vector<TB, size_B>& b) {

@@ -54,17 +54,6 @@ SOTTO_INLINE vector<T, 2 * N> concat(const vector<T, N>& a,
 
 // --- element by element -----------------------------------------------------
 
-// Integer sums wrap: as unsigned lanes they may.
-template <typename V>
-SOTTO_INLINE auto Wrapped(V v) {
-  using Lane = std::remove_cvref_t<decltype(v[0])>;
-  if constexpr (std::is_integral_v<Lane>) {
-    return __builtin_convertvector(
-        v, NativeVector<std::make_unsigned_t<Lane>, sizeof(V) / sizeof(Lane)>);
-  } else {
-    return v;
-  }
-}
 #define SOTTO_VEC_BINARY(name, expression)                                    \
   template <typename T, unsigned N>                                           \
   SOTTO_INLINE vector<T, N> name(const vector<T, N>& a,                       \
@@ -184,14 +173,14 @@ template <typename Tag, typename T, unsigned N>
 SOTTO_INLINE accum<Tag, N> mac(const accum<Tag, N>& acc, const vector<T, N>& a,
                                const vector<T, N>& b) {
   accum<Tag, N> out;
-  out.native = acc.native + Widen<Tag>(a) * Widen<Tag>(b);
+  out.native = WrappedMac(acc.native, Widen<Tag>(a), Widen<Tag>(b));
   return out;
 }
 template <typename Tag, typename T, unsigned N>
 SOTTO_INLINE accum<Tag, N> msc(const accum<Tag, N>& acc, const vector<T, N>& a,
                                const vector<T, N>& b) {
   accum<Tag, N> out;
-  out.native = acc.native - Widen<Tag>(a) * Widen<Tag>(b);
+  out.native = WrappedMsc(acc.native, Widen<Tag>(a), Widen<Tag>(b));
   return out;
 }
 // int32 by int16 (on the core by their halves, two multiplies): the sum of such
@@ -201,13 +190,15 @@ SOTTO_INLINE accum<acc64, N> mac(const accum<acc64, N>& acc,
                                  const vector<int32_t, N>& a,
                                  const vector<int16_t, N>& b) {
   accum<acc64, N> out;
-  out.native = acc.native + Widen<acc64>(a) * Widen<acc64>(b);
+  out.native = WrappedMac(acc.native, Widen<acc64>(a), Widen<acc64>(b));
   return out;
 }
 template <typename Tag, unsigned N>
 SOTTO_INLINE accum<Tag, N> add(const accum<Tag, N>& a, const accum<Tag, N>& b) {
   accum<Tag, N> out;
-  out.native = a.native + b.native;
+  using Native = typename accum<Tag, N>::Native;
+  out.native =
+      __builtin_convertvector(Wrapped(a.native) + Wrapped(b.native), Native);
   return out;
 }
 
@@ -219,13 +210,8 @@ SOTTO_INLINE T reduce_add(const vector<T, N>& v) {
   if constexpr (N == 1) {
     return v.get(0);
   } else {
-    const vector<T, N / 2> a = v.template extract<N / 2>(0);
-    const vector<T, N / 2> b = v.template extract<N / 2>(1);
-    if constexpr (N == 2) {
-      return static_cast<T>(a.get(0) + b.get(0));
-    } else {
-      return reduce_add(add(a, b));
-    }
+    return reduce_add(
+        add(v.template extract<N / 2>(0), v.template extract<N / 2>(1)));
   }
 }
 template <typename T, unsigned N>
