@@ -97,51 +97,33 @@ Costs FinishBf16(double m, double n, int mode) {
 
 }  // namespace
 
-// The sums go out in the stretch of the last products; the next tile's come in.
-Costs CostGemmI8(Ints ints) {
+// gemm.cc, 8 x 32 sums at a time; `products`: of `k` of K. The sums go out in
+// the stretch of the last products; the next tile's come in.
+namespace {
+Costs Gemm(Ints ints, int k, LoopCost products, double edge) {
+  constexpr double kSums = 32;  // loads or stores
   const double tiles = ints[0] / 8.0 * ints[2] / 32.0;
-  return {{.trips = tiles * (ints[1] / 8.0 - 1),
-           .vmac_int8 = 8,
-           .loads = 10,
-           .accumulators = 8,
-           .what = "products"},
-          {.trips = tiles,
-           .vmac_int8 = 8,
-           .loads = 10 + (ints[3] == 0 ? 0.0 : 32.0),
-           .stores = 32,
-           .accumulators = 8,
-           .what = "sums in and out"},
-          Edge(tiles, kInt8Edge)};
+  products.what = "products";
+  LoopCost last = products;
+  products.trips = tiles * (ints[1] / static_cast<double>(k) - 1);
+  last.trips = tiles;
+  last.loads += ints[3] == 0 ? 0.0 : kSums;
+  last.stores = kSums;
+  last.what = "sums in and out";
+  return {products, last, Edge(tiles, edge)};
+}
+}  // namespace
+Costs CostGemmI8(Ints ints) {
+  return Gemm(ints, 8, {.vmac_int8 = 8, .loads = 10, .accumulators = 8},
+              kInt8Edge);
 }
 Costs CostGemmI16I8(Ints ints) {
-  const double tiles = ints[0] / 8.0 * ints[2] / 32.0;
-  return {{.trips = tiles * (ints[1] / 4.0 - 1),
-           .vmac_int16 = 8,
-           .loads = 6,
-           .accumulators = 8,
-           .what = "products"},
-          {.trips = tiles,
-           .vmac_int16 = 8,
-           .loads = 6 + (ints[3] == 0 ? 0.0 : 32.0),
-           .stores = 32,
-           .accumulators = 8,
-           .what = "sums in and out"},
-          Edge(tiles, kInt8Edge)};
+  return Gemm(ints, 4, {.vmac_int16 = 8, .loads = 6, .accumulators = 8},
+              kInt8Edge);
 }
 Costs CostGemmBf16(Ints ints) {
-  const double tiles = ints[0] / 8.0 * ints[2] / 32.0;
-  return {{.trips = tiles * (ints[1] / 8.0 - 1),
-           .vmac_bf16 = 16,
-           .loads = 20,
-           .accumulators = 16,
-           .what = "products"},
-          {.trips = tiles,
-           .vmac_bf16 = 16,
-           .loads = 20 + (ints[3] == 0 ? 0.0 : 32.0),
-           .stores = 32,
-           .accumulators = 16,
-           .what = "sums in and out"},
-          Edge(tiles, kBf16Edge)};
+  return Gemm(ints, 8, {.vmac_bf16 = 16, .loads = 20, .accumulators = 16},
+              kBf16Edge);
 }
 
 // gemm_tile.cc, a block of sums a trip: 64 cycles of nothing but multiplies, in
