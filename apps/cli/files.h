@@ -11,7 +11,8 @@ namespace sotto::cli {
 
 // Words in order; a folder stands for the audio and video files in it and
 // below, by their endings, sorted. A missing file is kept: opening it gives the
-// right message. An empty folder or an address is reported on stderr and clears *all_done.
+// right message. An empty folder or an address is reported on stderr and clears
+// *all_done.
 std::vector<std::filesystem::path> ExpandFiles(
     std::span<const std::string> words, bool* all_done);
 

@@ -23,14 +23,6 @@ namespace {
 // Fewer tell little of how large activations become.
 constexpr int kFewWindows = 10;
 
-std::filesystem::path OutputOf(const CalibrateRequest& request,
-                               const std::filesystem::path& weights) {
-  if (!request.out.empty()) return request.out;
-  return (std::filesystem::is_directory(weights) ? weights
-                                                 : weights.parent_path()) /
-         npu::kCalibrationFile;
-}
-
 // Window `number` of the file; false where it has ended before.
 bool ReadWindow(const std::filesystem::path& file, int number, int n_mels,
                 std::vector<float>* mel) {
@@ -53,7 +45,9 @@ int Calibrate(const CalibrateRequest& request) {
   bool all_done = true;
   auto files = ExpandFiles(request.files, &all_done);
   const auto store = WeightStore::Load(FindModel(request.model));
-  const std::filesystem::path out = OutputOf(request, store->path());
+  const std::filesystem::path out = request.out.empty()
+                                        ? npu::CalibrationPath(store->path())
+                                        : std::filesystem::path(request.out);
   MakeOutputFolder(out.parent_path());  // not after minutes of work
   Calibrator calibrator(*store, UsableCores());
   const int n_mels = store->spec().n_mels;

@@ -15,22 +15,13 @@
 namespace sotto {
 namespace {
 
-// Where a model's scales lie: in its folder, or beside its file.
-std::filesystem::path ScalesOf(const std::filesystem::path& weights) {
-  std::error_code ignored;
-  const auto folder = std::filesystem::is_directory(weights, ignored)
-                          ? weights
-                          : weights.parent_path();
-  return folder / npu::kCalibrationFile;
-}
-
 // Only int8 needs scales, so only int8 minds a file that is damaged. What is
 // wrong is told here, not as one reason of many why no backend takes the
 // encoder.
 npu::NpuOptions OptionsFor(const Profile& profile, const WeightStore& weights) {
   npu::NpuOptions options;
   if (profile.Of(Stage::kEncoder).precision != Precision::kInt8) return options;
-  const auto path = ScalesOf(weights.path());
+  const auto path = npu::CalibrationPath(weights.path());
   const std::string command =
       fmt::format("sotto npu calibrate --model '{}' FILE-OR-FOLDER...",
                   weights.path().string());
@@ -42,10 +33,7 @@ npu::NpuOptions OptionsFor(const Profile& profile, const WeightStore& weights) {
          path.string(), command);
   auto calibration = npu::Calibration::Load(path);
   try {
-    const ModelSpec& spec = weights.spec();
-    calibration.Check({spec.n_mels, 2 * spec.n_audio_ctx, spec.n_audio_state,
-                       spec.n_audio_heads, spec.n_audio_ffn,
-                       spec.n_audio_layers});
+    calibration.Check(npu::EncoderShapeOf(weights.spec()));
   } catch (const Error& error) {
     Fail(ErrorCode::kBadInput, "{}: {}; make them for this model: {}",
          path.string(), error.what(), command);

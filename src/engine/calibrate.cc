@@ -154,10 +154,9 @@ void Calibrator::See(std::span<const float> mel) {
 }
 
 Calibrator::Calibrator(const WeightStore& store, int threads)
-    : store_(store), trace_(store, threads) {
-  const ModelSpec& spec = store.spec();
-  shape_ = {spec.n_mels,        2 * spec.n_audio_ctx, spec.n_audio_state,
-            spec.n_audio_heads, spec.n_audio_ffn,     spec.n_audio_layers};
+    : store_(store),
+      shape_(npu::EncoderShapeOf(store.spec())),
+      trace_(store, threads) {
   shape_.Check();
 }
 

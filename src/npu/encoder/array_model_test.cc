@@ -68,10 +68,7 @@ void CheckModel(const std::string& name) {
   if (!std::filesystem::exists(TestData("jfk/jfk.wav")))
     GTEST_SKIP() << "SOTTO_TEST_DATA has no jfk/jfk.wav";
   const auto store = WeightStore::Load(folder);
-  const ModelSpec& spec = store->spec();
-  const EncoderShape shape{spec.n_mels,        2 * spec.n_audio_ctx,
-                           spec.n_audio_state, spec.n_audio_heads,
-                           spec.n_audio_ffn,   spec.n_audio_layers};
+  const EncoderShape shape = EncoderShapeOf(store->spec());
   const auto mel = SpeechMel(shape);
   std::vector<float> bf16;
   for (const auto precision :

@@ -189,6 +189,14 @@ void Calibration::Save(const std::filesystem::path& path) const {
   WriteFileAtomic(path, ToText());
 }
 
+std::filesystem::path CalibrationPath(const std::filesystem::path& weights) {
+  std::error_code ignored;
+  const auto folder = std::filesystem::is_directory(weights, ignored)
+                          ? weights
+                          : weights.parent_path();
+  return folder / kCalibrationFile;
+}
+
 void RotateHeads(std::span<float> values) {
   SOTTO_CHECK(values.size() % kTile == 0);
   for (size_t head = 0; head < values.size(); head += kTile) {

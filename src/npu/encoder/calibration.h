@@ -60,6 +60,8 @@ void RotateHeads(std::span<float> values);
 
 // The file's name beside the weights.
 inline constexpr std::string_view kCalibrationFile = "sotto.npu-scales";
+// Where a model's scales lie: in its folder, or beside its file.
+std::filesystem::path CalibrationPath(const std::filesystem::path& weights);
 
 // How a product's input becomes whole numbers: value = step * (code - zero),
 // channel by channel; the zeros cost nothing, since what they add is the same

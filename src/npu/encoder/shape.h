@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "base/error.h"
+#include "model/spec.h"
 #include "npu/target.h"
 
 namespace sotto::npu {
@@ -64,5 +65,10 @@ struct EncoderShape {
   }
   friend bool operator==(const EncoderShape&, const EncoderShape&) = default;
 };
+
+inline EncoderShape EncoderShapeOf(const ModelSpec& spec) {
+  return {spec.n_mels,        2 * spec.n_audio_ctx, spec.n_audio_state,
+          spec.n_audio_heads, spec.n_audio_ffn,     spec.n_audio_layers};
+}
 
 }  // namespace sotto::npu
